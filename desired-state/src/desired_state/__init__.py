@@ -1,0 +1,1 @@
+"""The household: what a home wants, and by which rules it may change."""

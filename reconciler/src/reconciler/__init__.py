@@ -1,0 +1,1 @@
+"""The agent that keeps a home in its desired state, and the hearth command."""

@@ -1,0 +1,1 @@
+"""A household as configuration files: pure functions from desired state to bytes."""
