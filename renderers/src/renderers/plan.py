@@ -68,16 +68,38 @@ _PROBES: dict[str, type[Probe]] = {"dns": DnsProbe, "dhcp": DhcpProbe}
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """A fixed place where a stock daemon looks (`path`, absolute) and the artifact's file (`file`, relative) that it shall find there."""
+
+    path: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class HomeNetwork:
+    """What the operating system should have set up around the appliance; compared by the agent, never set."""
+
+    interface: str
+    address: str
+    router: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything the agent does with an artifact besides putting its files in place. Units start in this order."""
+    """Everything the agent does with an artifact besides putting its files in place. Units start in this order.
+
+    `network` is None on a bench, which has no network of its own.
+    """
 
     units: tuple[Unit, ...] = ()
     checkers: tuple[Checker, ...] = ()
     probes: tuple[Probe, ...] = ()
+    links: tuple[Link, ...] = ()
+    network: HomeNetwork | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the plan as JSON-ready dictionaries; `from_json` is the inverse."""
-        return {"units": [asdict(u) for u in self.units], "checkers": [asdict(c) for c in self.checkers], "probes": [asdict(p) for p in self.probes]}
+        return asdict(self)
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Plan:
@@ -94,4 +116,6 @@ class Plan:
             units=tuple(Unit(**tupled(u)) for u in raw["units"]),
             checkers=tuple(Checker(**tupled(c)) for c in raw["checkers"]),
             probes=tuple(_PROBES[p["kind"]](**tupled(p)) for p in raw["probes"]),
+            links=tuple(Link(**link) for link in raw["links"]),
+            network=HomeNetwork(**raw["network"]) if raw["network"] else None,
         )
