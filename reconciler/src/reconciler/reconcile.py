@@ -1,0 +1,277 @@
+"""One reconcile, top to bottom: follow the source, prepare what it asks for, converge, and say what came of it.
+
+    Source --fetch--> Revision --verify--> VerifiedRevision --load, render, stage, check--> Generation
+           --activate--> Trial --probe--> confirm or roll back
+
+This is the main road. Every rule lives in a pure function elsewhere (`desired_state.trust`, `journal.decide`, `health.judge`);
+here they are only called, in order. Steps return or raise; `_finish` alone sets conditions, writes the one log line and counts.
+Each stage runs even when the one before it met an obstacle: the home goes on with what is already decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from renderers.artifact import RENDERER_VERSION, Artifact
+from renderers.plan import Plan
+
+from reconciler import health, journal
+from reconciler.conditions import Condition, Facts, Status
+from reconciler.conditions import conditions as conditions_of
+from reconciler.drift import Drift, Kind
+from reconciler.errors import HearthError, Stalled, Transient
+from reconciler.generation import Generation
+from reconciler.home import Home
+from reconciler.journal import Activate, Adopt, Confirm, Desired, Heal, Health, Observed, Obstacle, Rest, RollBack, Serve, Step, Try, Wait
+from reconciler.probe import ProbeResult
+
+_LOOK_AGAIN_SECONDS = 0.25
+_MOST_STEPS = 20
+"""Every state comes to rest in fewer; more would be our bug, and must not spin."""
+
+
+@dataclass(slots=True)
+class Pass:
+    """What one pass has found so far."""
+
+    source_answers: bool = False
+    obstacles: list[HearthError] = field(default_factory=list)
+    results: Sequence[ProbeResult] = ()
+    drift: tuple[Drift, ...] = ()
+    healed: bool = False
+    rest: Rest | None = None
+    steps: list[Step] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a pass. `steps` is empty for a no-op."""
+
+    conditions: tuple[Condition, ...]
+    obstacles: tuple[HearthError, ...]
+    steps: tuple[Step, ...]
+    seconds: float
+
+    @property
+    def ready(self) -> Condition:
+        """The condition that sums up all others."""
+        return self.conditions[0]
+
+    @property
+    def exit_code(self) -> int:
+        """0 ready, 1 refused, failed or rolled back, 2 something around us is in the way."""
+        if any(isinstance(step, RollBack) for step in self.steps):
+            return 1
+        if self.ready.status is Status.TRUE:
+            return 0
+        return max((obstacle.exit_code for obstacle in self.obstacles if isinstance(obstacle, Stalled)), default=1 if not self.obstacles else 2)
+
+
+def reconcile(home: Home, *, wait: bool = True) -> Outcome:
+    """Bring the home one pass closer to what its repository asks for; with `wait`, see a trial through to its end."""
+    began = home.clock.now()
+    seen = Pass()
+    _stage(seen, lambda: _follow_source(home, seen))
+    _stage(seen, lambda: _prepare(home))
+    _stage(seen, lambda: _converge(home, seen, wait=wait))
+    return _finish(home, seen, began.since_boot)
+
+
+def _stage(seen: Pass, stage: Callable[[], None]) -> None:
+    try:
+        stage()
+    except HearthError as obstacle:
+        seen.obstacles.append(obstacle)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        seen.obstacles.append(Transient("StorageFailed", f"The disk said no: {error.strerror}{where}.", "`hearth doctor` looks at the disk."))
+
+
+# --- the source: from untrusted bytes to a verified commit -------------------------------------------------------------
+
+
+def _follow_source(home: Home, seen: Pass) -> None:
+    """Look where main stands; fetch and verify what is new; move the floor."""
+    tip = home.source.peek()
+    seen.source_answers = True
+    now = home.journal.value
+    if tip == now.floor:
+        if now.refused:  # the bad tip is gone, and what we verified is back
+            home.journal.write(replace(now, refused=None))
+        return
+    if (refused := now.refused) and (refused.revision, refused.agent) == (tip, home.version):
+        raise Stalled(refused.reason, refused.message, refused.remedy)
+    home.source.fetch(tip)
+    home.gate("fetched", detail=tip[:10])
+    try:
+        for verified in home.verify(tip, now.floor):  # in batches, oldest first; the floor is on disk after each
+            home.source.promote(verified)
+            home.journal.write(journal.verified(home.journal.value, verified))
+    except Stalled as error:
+        home.source.refuse(tip)
+        home.journal.write(replace(home.journal.value, refused=_obstacle(tip, home, error)))
+        home.gate("verified", ok=False, detail=str(error))
+        raise
+    home.gate("verified", detail=home.describe(tip))
+
+
+# --- the desired state: from a verified commit to a checked generation --------------------------------------------------
+
+
+def _prepare(home: Home) -> None:
+    """Load, render, stage and check what the floor asks for, unless that is done already."""
+    now = home.journal.value
+    if now.floor is None or _prepared(home, now):
+        return
+    if (stalled := now.stalled) and (stalled.revision, stalled.agent) == (now.floor, home.version):
+        raise Stalled(stalled.reason, stalled.message, stalled.remedy)
+    try:
+        artifact = home.render(now.floor)
+        home.gate("rendered", detail=f"sha256:{artifact.digest[:12]}")
+        generation = home.generations.stage(artifact)
+        home.check(generation.plan.checkers, generation.path)
+        home.gate("checked", detail=", ".join(checker.name for checker in generation.plan.checkers))
+    except Stalled as error:
+        home.journal.write(replace(now, stalled=_obstacle(now.floor, home, error)))
+        home.gate("checked", ok=False, detail=str(error))
+        raise
+    home.journal.write(journal.wanted(now, Desired(now.floor, artifact.digest, RENDERER_VERSION)))
+
+
+def _prepared(home: Home, now: journal.Journal) -> bool:
+    desired = now.desired
+    return (
+        desired is not None
+        and (desired.revision, desired.renderer) == (now.floor, RENDERER_VERSION)
+        and home.generations.has(desired.digest)
+    )
+
+
+def _obstacle(revision: str, home: Home, error: Stalled) -> Obstacle:
+    return Obstacle(revision, home.version, error.reason, error.message, error.remedy)
+
+
+# --- converging: decide, record, act, until at rest ---------------------------------------------------------------------
+
+
+def _converge(home: Home, seen: Pass, *, wait: bool) -> None:
+    """Take one step after another. The journal is on disk before the effect that it promises."""
+    while len(seen.steps) < _MOST_STEPS:
+        step = journal.decide(home.journal.value, _observe(home, seen))
+        if isinstance(step, Rest):
+            seen.rest = step
+            _at_rest(home, seen)
+            return
+        if isinstance(step, Wait):
+            if not wait:
+                return
+            home.clock.sleep(_LOOK_AGAIN_SECONDS)
+            continue
+        home.journal.write(_recorded(home, seen, step))
+        seen.steps.append(step)
+        _act(home, seen, step)
+    raise Transient("DoesNotSettle", f"The home did not come to rest in {_MOST_STEPS} steps.", "Please report this with `hearth status --json`.")
+
+
+def _observe(home: Home, seen: Pass) -> Observed:
+    """Look at the disk, and where the right generation is being served, at its files and its daemons' answers."""
+    now, state = home.clock.now(), home.journal.value
+    looked = Observed(home.generations.active(), home.serving.digest, now)
+    if state.target is None or (looked.active, looked.served) != (state.target, state.target):
+        return looked
+    plan = (generation := home.generations.load(state.target)).plan
+    seen.drift = home.drift.find(generation)
+    seen.results = home.ask(plan.probes)
+    verdict, words = Health.PENDING, ""
+    if state.trial:
+        verdict, words = health.judge(state.trial, plan.probes, _evidence(home, seen, plan))
+    return replace(looked, drifted=bool(seen.drift) and not seen.healed, health=verdict, words=words)
+
+
+def _evidence(home: Home, seen: Pass, plan: Plan) -> health.Evidence:
+    failed = [result for result in seen.results if not result.ok]
+    return health.Evidence(
+        results=seen.results,
+        served_seconds=home.serving.seconds(),
+        source_answers=seen.source_answers and home.source_answers(),
+        network_up=not failed or home.network_up(plan.network),
+        unit_words=home.serving.words(plan),
+    )
+
+
+def _recorded(home: Home, seen: Pass, step: Step) -> journal.Journal:
+    now, state = home.clock.now(), home.journal.value
+    if not isinstance(step, Try):
+        return journal.record(state, step, now)
+    running = home.generations.load(state.target).plan.probes if state.target else ()
+    trying = home.generations.load(step.desired.digest).plan.probes
+    known = health.baseline(running, seen.results, trying, source_answers=seen.source_answers)
+    return journal.record(state, step, now, baseline=known, source_answered=seen.source_answers)
+
+
+def _act(home: Home, seen: Pass, step: Step) -> None:
+    match step:
+        case Try(desired):
+            home.gate("on trial", detail=desired.revision[:10])
+        case Activate(digest):
+            home.generations.activate(digest)
+        case Serve(digest):
+            generation = home.generations.load(digest) if digest else None
+            _relink(home, generation)
+            home.serving.bring(generation, home.generations)
+            home.gate("applied", detail=(digest or "nothing")[:12])
+        case Heal(digest):
+            seen.healed = True
+            _heal(home, seen, home.generations.load(digest))
+        case Confirm():
+            home.gate("answering", detail=f"{len(seen.results)} probes")
+        case RollBack():
+            home.gate("answering", ok=False, detail=step.message)
+        case Adopt() | Rest() | Wait():
+            pass
+
+
+def _relink(home: Home, generation: Generation | None) -> None:
+    """Make the stock daemons' fixed places point at the active generation before they are told to look."""
+    if generation:
+        links = tuple(item for item in home.drift.find(generation) if item.kind is Kind.LINK)
+        home.drift.heal(generation, None, links)
+
+
+def _heal(home: Home, seen: Pass, generation: Generation) -> None:
+    """Put drifted files back, rendered anew from the commit that they came from, and tell the daemons that read them."""
+    artifact: Artifact | None = None
+    if any(item.kind is not Kind.LINK for item in seen.drift):
+        artifact = home.render(home.journal.value.revision_of(generation.digest))
+        if artifact.digest != generation.digest:
+            raise Transient("RenderedAnew", "Drifted files wait for the newer rendering, which is applied next.")
+    home.drift.heal(generation, artifact, seen.drift)
+    home.serving.refresh(generation, frozenset(item.path for item in seen.drift))
+    home.gate("healed", detail=", ".join(item.path for item in seen.drift))
+
+
+def _at_rest(home: Home, seen: Pass) -> None:
+    state = home.journal.value
+    home.generations.prune(state.digests())
+    wrong = [result.name for result in seen.results if not result.ok]
+    if state.target and wrong:
+        generation = home.generations.load(state.target)
+        if not set(wrong) <= health.outward(generation.plan.probes):
+            home.serving.revive(generation)
+
+
+# --- saying what came of it ------------------------------------------------------------------------------------------------
+
+
+def _finish(home: Home, seen: Pass, began: float) -> Outcome:
+    """Set the conditions, write the one log line, count, and queue the report: the only place that does."""
+    now = home.clock.now()
+    network = None
+    if target := home.journal.value.target:
+        network = home.network_difference(home.generations.load(target).plan.network)
+    facts = Facts(home.journal.value, now, seen.rest, seen.obstacles, seen.results, () if seen.healed else seen.drift, network)
+    found = conditions_of(facts, home.reporter.conditions)
+    outcome = Outcome(found, tuple(seen.obstacles), tuple(seen.steps), now.since_boot - began)
+    home.reporter.tell(outcome, home.journal.value, now)
+    return outcome

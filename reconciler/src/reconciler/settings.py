@@ -1,0 +1,147 @@
+"""What one device was told when it joined: /etc/hearth/device.toml, and the paths that follow from the root folder.
+
+A setting exists only where two homes differ. Does not hold what the household says.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from renderers.artifact import APPLIANCE, Target
+
+from reconciler.durable import write_atomic
+from reconciler.errors import Misused
+
+_LIMIT = 65_536
+_SCHEMES = ("https://", "http://", "ssh://", "file://", "/")
+_SCP_LIKE = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[^\s:][^\s]*")  # git-clone(1), "scp-like syntax"
+
+
+def _source(url: str) -> str:
+    if not (url.startswith(_SCHEMES) or _SCP_LIKE.fullmatch(url)) or not url.isprintable() or " " in url:
+        raise ValueError("write a git URL: https://, ssh://, git@host:path or the absolute path of a repository")
+    if re.match(r"https?://[^/]*@", url):
+        raise ValueError("leave the token out of the address: put it into /var/lib/hearth/keys/source-token")
+    return url
+
+
+def _interval(value: object) -> float:
+    match = re.fullmatch(r"([1-9][0-9]{0,3})(s|m|h)", value) if isinstance(value, str) else None
+    if not match:
+        raise ValueError("write a whole number and s, m or h, like 5m")
+    seconds = float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+    if not 1 <= seconds <= 86_400:
+        raise ValueError("write something from 1s to 24h")
+    return seconds
+
+
+class Bench(BaseModel):
+    """A home in a folder, for trying and testing: daemons are child processes on loopback, at these ports."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    port: Annotated[int, Field(ge=1, le=65_535)]
+    upstream_port: Annotated[int, Field(ge=1, le=65_535)]
+
+
+class Settings(BaseModel):
+    """device.toml, checked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    source: Annotated[str, AfterValidator(_source)]
+    household: Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+    genesis: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+    interval: Annotated[float, BeforeValidator(_interval)] = 300.0
+    units: Literal["systemd", "child"] = "systemd"
+    bench: Bench | None = None
+    report_to: Annotated[str, Field(pattern=r"^https?://[^\s@]+$")] | None = None
+
+
+class Paths:
+    """Where everything lies below one root: `/` on a Pi, any folder on a bench (FHS 3.0)."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.settings = root / "etc/hearth/device.toml"
+        self.state = root / "var/lib/hearth"
+        self.run = root / "run/hearth"
+        self.repository = self.state / "repo.git"
+        self.incoming = self.state / "incoming"
+        self.journal = self.state / "journal.json"
+        self.outbox = self.state / "outbox"
+        self.keys = self.state / "keys"
+        self.token = self.keys / "source-token"
+        self.deploy_key = self.keys / "deploy"
+        self.known_hosts = self.keys / "known_hosts"
+        self.status = self.run / "status.json"
+        self.served = self.run / "served"
+        self.gates = self.run / "gates.jsonl"
+        self.lock = self.run / "lock"
+        self.metrics = self.run / "metrics.prom"
+
+    def prepare(self) -> None:
+        """Make the folders; `keys/` is readable by its owner alone.
+
+        Raises:
+            Misused: they cannot be made here.
+        """
+        try:
+            for folder in (self.state, self.run, self.outbox):
+                folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+            self.keys.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise Misused("NotWritable", f"{error.filename} cannot be made: {error.strerror}.", "Run this as root (sudo).") from None
+
+    def target(self, settings: Settings) -> Target:
+        """Return what to render for: this appliance, or this bench."""
+        if settings.bench is None:
+            return APPLIANCE
+        state, run = PurePosixPath(self.state.absolute()), PurePosixPath(self.run.absolute())
+        return Target("bench", state, run, settings.bench.port, settings.bench.upstream_port)
+
+
+def load(paths: Paths) -> Settings:
+    """Read device.toml.
+
+    Raises:
+        Misused: it is missing (not joined yet), unreadable, or says something that it cannot.
+    """
+    try:
+        with paths.settings.open("rb") as file:
+            raw = tomllib.loads(file.read(_LIMIT).decode("utf-8"))
+        return Settings.model_validate(raw)
+    except FileNotFoundError:
+        raise Misused("NotJoined", "This machine has not joined a home yet.", "Join one: sudo hearth join GIT-URL") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise Misused("SettingsInvalid", f"{paths.settings}: {field}: {first['msg'].removeprefix('Value error, ')}.", "Mend that line.") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Misused("SettingsInvalid", f"{paths.settings} cannot be read: {error}.", "It is TOML, in UTF-8.") from None
+
+
+def save(paths: Paths, settings: Settings) -> None:
+    """Write device.toml as `load` reads it.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    lines = [
+        "# Written by `hearth join`. What the home wants is in its repository, not here.",
+        f'source = "{settings.source}"',
+        f'household = "{settings.household}"',
+        f'genesis = "{settings.genesis}"',
+        f'interval = "{settings.interval:.0f}s"',
+        f'units = "{settings.units}"',
+    ]
+    if settings.report_to:
+        lines.append(f'report_to = "{settings.report_to}"')
+    if settings.bench:
+        lines += ["", "[bench]", f"port = {settings.bench.port}", f"upstream_port = {settings.bench.upstream_port}"]
+    paths.settings.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(paths.settings, "\n".join(lines).encode() + b"\n", 0o644)
