@@ -88,13 +88,21 @@ def _ready(facts: Facts) -> _Verdict:
     if blocking := next((o for o in facts.obstacles if o is not offline), None):
         return Status.FALSE, blocking.reason, str(blocking)
     if journal.confirmed is None:
-        return (Status.FALSE, offline.reason, str(offline)) if offline else (Status.FALSE, "NothingApplied", "Nothing is applied yet.")
+        return (
+            (Status.FALSE, offline.reason, str(offline))
+            if offline
+            else (Status.FALSE, "NothingApplied", "Nothing is applied yet.")
+        )
     if (healthy := _healthy(facts))[0] is Status.FALSE:
         return healthy
     if facts.rest is None:
         return Status.TRUE, "TrialPending", "The newest change is on trial; the one before is what it goes back to."
     if facts.rest.reason in {"Quarantined", "RetryLater"} and journal.failure:
-        return Status.FALSE, journal.failure.reason, f"The newest change did not hold and was taken back: {journal.failure.message}."
+        return (
+            Status.FALSE,
+            journal.failure.reason,
+            f"The newest change did not hold and was taken back: {journal.failure.message}.",
+        )
     if facts.rest.reason == "Suspended":
         return Status.TRUE, "Suspended", _suspended(facts)[2]
     if offline:
@@ -112,7 +120,11 @@ def _stalled(facts: Facts) -> _Verdict:
     if obstacle := next((o for o in facts.obstacles if isinstance(o, Stalled)), None):
         return Status.TRUE, obstacle.reason, str(obstacle)
     if facts.rest == Rest("Quarantined") and (failure := facts.journal.failure):
-        return Status.TRUE, "Quarantined", f"{failure.digest[:12]} failed {failure.times} times: {failure.message}. A newer commit or `hearth retry` tries again."
+        return (
+            Status.TRUE,
+            "Quarantined",
+            f"{failure.digest[:12]} failed {failure.times} times: {failure.message}. A newer commit or `hearth retry` tries again.",
+        )
     return Status.FALSE, "Progressing", ""
 
 

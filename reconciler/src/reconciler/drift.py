@@ -51,7 +51,11 @@ class DriftWatch:
 
     def find(self, generation: Generation) -> tuple[Drift, ...]:
         """Return everything that differs from `generation`, sorted by path."""
-        found = [Drift(path, kind) for path, entry in generation.files.items() if (kind := self._file(generation.path / path, entry))]
+        found = [
+            Drift(path, kind)
+            for path, entry in generation.files.items()
+            if (kind := self._file(generation.path / path, entry))
+        ]
         found += [Drift(path, Kind.UNKNOWN) for path in _unknown(generation)]
         found += [Drift(link.path, Kind.LINK) for link in generation.plan.links if not self._linked(link)]
         return tuple(sorted(found))

@@ -31,14 +31,18 @@ class Evidence:
 
 def outward(probes: Sequence[Probe]) -> frozenset[str]:
     """Return the names of the probes that need the world outside the home."""
-    return frozenset(probe.name for probe in probes if isinstance(probe, DnsProbe) and probe.expect == "answered") | {SOURCE}
+    return frozenset(probe.name for probe in probes if isinstance(probe, DnsProbe) and probe.expect == "answered") | {
+        SOURCE
+    }
 
 
 def judge(trial: Trial, probes: Sequence[Probe], seen: Evidence) -> tuple[Health, str]:
     """Return the health of a trial and, where it is not healthy, the words for it."""
     if seen.unit_words:
         return Health.UNHEALTHY, seen.unit_words
-    failed = {result.name: result.message for result in seen.results if not result.ok and result.name not in trial.baseline}
+    failed = {
+        result.name: result.message for result in seen.results if not result.ok and result.name not in trial.baseline
+    }
     if trial.source_answered and not seen.source_answers:
         failed[SOURCE] = "the repository can no longer be reached"
     if not failed:
@@ -51,7 +55,9 @@ def judge(trial: Trial, probes: Sequence[Probe], seen: Evidence) -> tuple[Health
     return Health.UNHEALTHY, words
 
 
-def baseline(before: Sequence[Probe], results: Sequence[ProbeResult], after: Sequence[Probe], *, source_answers: bool) -> frozenset[str]:
+def baseline(
+    before: Sequence[Probe], results: Sequence[ProbeResult], after: Sequence[Probe], *, source_answers: bool
+) -> frozenset[str]:
     """Return the names of the probes that a change need not pass, because they fail already.
 
     `results` are the answers to `before`, the running generation's probes. Where none of those that need the outside world

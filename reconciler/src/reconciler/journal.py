@@ -314,13 +314,17 @@ def before(now: Moment, then: Moment) -> bool:
     return now.boot == then.boot and now.since_boot < then.since_boot
 
 
-def record(journal: Journal, step: Step, now: Moment, *, baseline: frozenset[str] = frozenset(), source_answered: bool = False) -> Journal:
+def record(
+    journal: Journal, step: Step, now: Moment, *, baseline: frozenset[str] = frozenset(), source_answered: bool = False
+) -> Journal:
     """Return the journal that must be on disk before `step` is done. `baseline` and `source_answered` are read for `Try` alone."""
     match step:
         case Try(desired):
             return replace(journal, trial=Trial(desired.digest, desired.revision, now, baseline, source_answered))
         case Adopt(desired):
-            return _confirm(replace(journal, trial=Trial(desired.digest, desired.revision, now)), now, "NothingToChange")
+            return _confirm(
+                replace(journal, trial=Trial(desired.digest, desired.revision, now)), now, "NothingToChange"
+            )
         case Confirm():
             return _confirm(journal, now, "Healthy")
         case RollBack():
@@ -384,7 +388,9 @@ def taken_back(journal: Journal, until: float, reason: str, now: Moment) -> Jour
     left = journal.trial or journal.confirmed
     assert left is not None
     began = left.began.wall if isinstance(left, Trial) else left.at
-    attempt = Attempt(left.digest, left.revision, began, now.wall, Ending.ROLLED_BACK_BY_HAND, "RolledBackByHand", reason)
+    attempt = Attempt(
+        left.digest, left.revision, began, now.wall, Ending.ROLLED_BACK_BY_HAND, "RolledBackByHand", reason
+    )
     return replace(
         journal,
         trial=None,

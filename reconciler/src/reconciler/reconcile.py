@@ -23,7 +23,22 @@ from reconciler.drift import Drift, Kind
 from reconciler.errors import HearthError, Stalled, Transient
 from reconciler.generation import Generation
 from reconciler.home import Home
-from reconciler.journal import Activate, Adopt, Confirm, Desired, Heal, Health, Observed, Obstacle, Rest, RollBack, Serve, Step, Try, Wait
+from reconciler.journal import (
+    Activate,
+    Adopt,
+    Confirm,
+    Desired,
+    Heal,
+    Health,
+    Observed,
+    Obstacle,
+    Rest,
+    RollBack,
+    Serve,
+    Step,
+    Try,
+    Wait,
+)
 from reconciler.probe import ProbeResult
 
 _LOOK_AGAIN_SECONDS = 0.25
@@ -65,7 +80,10 @@ class Outcome:
             return 1
         if self.ready.status is Status.TRUE:
             return 0
-        return max((obstacle.exit_code for obstacle in self.obstacles if isinstance(obstacle, Stalled)), default=1 if not self.obstacles else 2)
+        return max(
+            (obstacle.exit_code for obstacle in self.obstacles if isinstance(obstacle, Stalled)),
+            default=1 if not self.obstacles else 2,
+        )
 
 
 def reconcile(home: Home, *, wait: bool = True) -> Outcome:
@@ -85,7 +103,11 @@ def _stage(seen: Pass, stage: Callable[[], None]) -> None:
         seen.obstacles.append(obstacle)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        seen.obstacles.append(Transient("StorageFailed", f"The disk said no: {error.strerror}{where}.", "`hearth doctor` looks at the disk."))
+        seen.obstacles.append(
+            Transient(
+                "StorageFailed", f"The disk said no: {error.strerror}{where}.", "`hearth doctor` looks at the disk."
+            )
+        )
 
 
 # --- the source: from untrusted bytes to a verified commit -------------------------------------------------------------
@@ -171,7 +193,11 @@ def _converge(home: Home, seen: Pass, *, wait: bool) -> None:
         home.journal.write(_recorded(home, seen, step))
         seen.steps.append(step)
         _act(home, seen, step)
-    raise Transient("DoesNotSettle", f"The home did not come to rest in {_MOST_STEPS} steps.", "Please report this with `hearth status --json`.")
+    raise Transient(
+        "DoesNotSettle",
+        f"The home did not come to rest in {_MOST_STEPS} steps.",
+        "Please report this with `hearth status --json`.",
+    )
 
 
 def _observe(home: Home, seen: Pass) -> Observed:
@@ -270,7 +296,9 @@ def _finish(home: Home, seen: Pass, began: float) -> Outcome:
     network = None
     if target := home.journal.value.target:
         network = home.network_difference(home.generations.load(target).plan.network)
-    facts = Facts(home.journal.value, now, seen.rest, seen.obstacles, seen.results, () if seen.healed else seen.drift, network)
+    facts = Facts(
+        home.journal.value, now, seen.rest, seen.obstacles, seen.results, () if seen.healed else seen.drift, network
+    )
     found = conditions_of(facts, home.reporter.conditions)
     outcome = Outcome(found, tuple(seen.obstacles), tuple(seen.steps), now.since_boot - began)
     home.reporter.tell(outcome, home.journal.value, now)

@@ -95,7 +95,9 @@ class Paths:
                 folder.mkdir(mode=0o755, parents=True, exist_ok=True)
             self.keys.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            raise Misused("NotWritable", f"{error.filename} cannot be made: {error.strerror}.", "Run this as root (sudo).") from None
+            raise Misused(
+                "NotWritable", f"{error.filename} cannot be made: {error.strerror}.", "Run this as root (sudo)."
+            ) from None
 
     def target(self, settings: Settings) -> Target:
         """Return what to render for: this appliance, or this bench."""
@@ -116,13 +118,21 @@ def load(paths: Paths) -> Settings:
             raw = tomllib.loads(file.read(_LIMIT).decode("utf-8"))
         return Settings.model_validate(raw)
     except FileNotFoundError:
-        raise Misused("NotJoined", "This machine has not joined a home yet.", "Join one: sudo hearth join GIT-URL") from None
+        raise Misused(
+            "NotJoined", "This machine has not joined a home yet.", "Join one: sudo hearth join GIT-URL"
+        ) from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise Misused("SettingsInvalid", f"{paths.settings}: {field}: {first['msg'].removeprefix('Value error, ')}.", "Mend that line.") from None
+        raise Misused(
+            "SettingsInvalid",
+            f"{paths.settings}: {field}: {first['msg'].removeprefix('Value error, ')}.",
+            "Mend that line.",
+        ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise Misused("SettingsInvalid", f"{paths.settings} cannot be read: {error}.", "It is TOML, in UTF-8.") from None
+        raise Misused(
+            "SettingsInvalid", f"{paths.settings} cannot be read: {error}.", "It is TOML, in UTF-8."
+        ) from None
 
 
 def save(paths: Paths, settings: Settings) -> None:

@@ -1,0 +1,136 @@
+"""The loop: one pass at start, then one every interval, with jitter; sooner after an error, at once on SIGUSR1.
+
+Scheduling is APScheduler's, on one worker thread, so that passes never overlap. Signals reach the main thread through a pipe
+(signal.set_wakeup_fd). systemd is told when the agent is ready, what it is doing, and that it is alive (sd_notify(3)).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from reconciler.errors import HearthError, Transient
+from reconciler.home import Home
+from reconciler.lock import held
+from reconciler.log import log
+from reconciler.reconcile import Outcome, reconcile
+
+_FIRST_RETRY_SECONDS = 10.0
+_JITTER = 0.1
+_STOP = frozenset({signal.SIGTERM, signal.SIGINT})
+
+
+def retry_seconds(failures: int, interval: float) -> float:
+    """Return the wait after so many failed passes in a row: doubled each time, never longer than the interval."""
+    return min(interval, _FIRST_RETRY_SECONDS * 2 ** min(failures - 1, 16))
+
+
+class Agent:
+    """Runs passes over one home until it is told to stop."""
+
+    def __init__(self, home: Home, *, notify: Callable[[str], None]) -> None:
+        self._home = home
+        self._notify = notify
+        self._failures = 0
+        self._scheduler = BackgroundScheduler(
+            executors={"default": ThreadPoolExecutor(1)},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+            timezone="UTC",
+        )
+
+    def run(self) -> None:
+        """Work until SIGTERM or SIGINT; SIGUSR1 asks for a pass now. The daemons are the units' affair, not ours, when we stop."""
+        with _signals() as pipe:
+            interval = self._home.settings.interval
+            self._scheduler.add_job(
+                self._pass,
+                "interval",
+                seconds=interval,
+                jitter=int(interval * _JITTER),
+                id="pass",
+                next_run_time=_soon(0),
+            )
+            if pulse := _watchdog_seconds():
+                self._scheduler.add_job(self._alive, "interval", seconds=pulse / 3, id="pulse")
+            self._scheduler.start()
+            try:
+                while (number := os.read(pipe, 1)[0]) not in _STOP:
+                    if number == signal.SIGUSR1:
+                        self._scheduler.modify_job("pass", next_run_time=_soon(0))
+            finally:
+                self._notify("STOPPING=1")
+                self._scheduler.shutdown(wait=True)
+                self._home.close()
+
+    def _alive(self) -> None:
+        self._notify("WATCHDOG=1")
+
+    def _pass(self) -> None:
+        try:
+            with held(self._home.paths.lock):
+                outcome = reconcile(self._home)
+            self._tell(outcome)
+            failed = any(isinstance(obstacle, Transient) for obstacle in outcome.obstacles)
+        except HearthError as error:
+            log().error("pass failed", reason=error.reason, message=str(error))
+            failed = True
+        except Exception:
+            log().exception("this is a bug in Hearth; please report it")
+            failed = True
+        self._failures = self._failures + 1 if failed else 0
+        if failed:
+            wait = retry_seconds(self._failures, self._home.settings.interval)
+            self._scheduler.modify_job("pass", next_run_time=_soon(wait * random.uniform(1 - _JITTER, 1 + _JITTER)))  # noqa: S311 - jitter, not a secret
+
+    def _tell(self, outcome: Outcome) -> None:
+        ready = outcome.ready
+        self._notify(f"READY=1\nSTATUS={ready.reason}: {ready.message}\nWATCHDOG=1"[:2000])
+
+
+def _soon(seconds: float) -> datetime:
+    return datetime.now().astimezone() + timedelta(seconds=seconds)
+
+
+@contextlib.contextmanager
+def _signals() -> Any:
+    """Turn SIGTERM, SIGINT and SIGUSR1 into bytes on a pipe."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    old = {number: signal.signal(number, lambda *_: None) for number in (*_STOP, signal.SIGUSR1)}
+    try:
+        yield reading
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(before)
+        os.close(reading)
+        os.close(writing)
+
+
+def _watchdog_seconds() -> float | None:
+    """Return the time within which systemd wants to hear from us (sd_watchdog_enabled(3)), or None."""
+    raw = os.environ.get("WATCHDOG_USEC", "")
+    return (
+        int(raw) / 1e6
+        if raw.isdecimal() and os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        else None
+    )
+
+
+def systemd_notifier() -> Callable[[str], None]:
+    """Return how to talk to systemd, or a silent stand-in where the agent does not run under it."""
+    if "NOTIFY_SOCKET" in os.environ:
+        with contextlib.suppress(ImportError):
+            from systemd.daemon import notify
+
+            return lambda message: None if notify(message) else None
+    return lambda message: None

@@ -1,0 +1,63 @@
+"""One pass at a time: an advisory lock on a file in /run, freed by the kernel when its holder dies (flock(2))."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from reconciler.errors import Transient
+
+_LOOK_AGAIN_SECONDS = 0.05
+
+
+@contextlib.contextmanager
+def held(path: Path, *, patience: float = 120.0) -> Iterator[None]:
+    """Hold the lock for the length of the block; the file holds the holder's process id, for people.
+
+    Raises:
+        Transient: somebody else held it for longer than `patience` seconds.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        _take(descriptor, path, patience)
+        mine = f"{os.getpid():<10}\n".encode()
+        if os.pread(descriptor, 20, 0) != mine:
+            os.pwrite(descriptor, mine, 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def holder(path: Path) -> int | None:
+    """Return the process that holds the lock now, or None."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+        return int(text) if text.isdecimal() else None
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _take(descriptor: int, path: Path, patience: float) -> None:
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise Transient(
+                    "Busy", f"Another pass is running ({path}).", "Wait for it, or see `hearth status`."
+                ) from None
+            time.sleep(_LOOK_AGAIN_SECONDS)
+        else:
+            return
