@@ -1,8 +1,8 @@
 """One YAML file, read strictly: bytes in, a tree of texts with their places out.
 
 The subset is what people write by hand: mappings, lists and texts. Anchors, aliases, tags, merges, directives, duplicate
-keys and second documents are refused, so that what stands in the file is all that it means; every scalar stays text (`NO`
-is text).
+keys and second documents are refused, so that what stands in the file is all that it means; every scalar stays text:
+`NO` is text.
 The tree is built from the events of libyaml, without recursion, and everything is bounded before it is kept.
 Does not know what a household is: names and values are the model's.
 """
@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any, NoReturn
 
 import yaml
-from yaml import CParser
+from yaml._yaml import CParser
 
 from desired_state.scalars import unprintable
 
@@ -260,7 +260,8 @@ class _Builder:
 def _place(at: yaml.Event | Node) -> tuple[int, int]:
     if isinstance(at, Scalar | Listing | Mapped):
         return at.line, at.column
-    return at.start_mark.line + 1, at.start_mark.column + 1
+    mark = at.start_mark
+    return (mark.line + 1, mark.column + 1) if mark else (0, 0)
 
 
 def _events(text: str) -> Iterator[Any]:
