@@ -1,0 +1,101 @@
+"""The short-lived process that meets a git host: it fetches main into `incoming/` under limits, and says one line.
+
+    python -I -m reconciler.fetch_child < question        {"tip": "<40 hex>"} or {"failure": "<kind>"}
+
+The question names files of credentials, never their contents. It also packs the store anew, for the same limits' sake.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reconciler.source.credentials import Credentials
+from reconciler.source.failure import Failure, of_libgit2
+from reconciler.source.source import Limits
+from reconciler.source.url import parse_url
+
+if TYPE_CHECKING:
+    from pygit2.remotes import TransferProgress
+
+_MAIN_ONLY = "+refs/heads/main:refs/heads/main"
+
+
+def main() -> None:
+    """Answer the question on standard input. Ends by a signal where a limit is met that cannot be answered."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    question = json.load(sys.stdin)
+    limits = Limits(**question["limits"])
+    confine(limits)
+    sys.stdout.write(json.dumps(_answer(question, limits)) + "\n")
+
+
+def confine(limits: Limits) -> None:
+    """Set this process's limits (setrlimit(2)) and its alarm, which hold even if whoever started it is gone.
+
+    A file that grows too large gives EFBIG, because Python ignores SIGXFSZ; too many seconds end the process.
+    """
+    for kind, limit in (
+        (resource.RLIMIT_CPU, limits.cpu_seconds),
+        (resource.RLIMIT_AS, limits.memory),
+        (resource.RLIMIT_FSIZE, limits.file),
+        (resource.RLIMIT_NOFILE, 128),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(kind, (limit, limit))
+    signal.setitimer(signal.ITIMER_REAL, limits.seconds)
+
+
+def _answer(question: dict[str, Any], limits: Limits) -> dict[str, str]:
+    import pygit2
+
+    from reconciler.source.libgit2 import TransferError
+
+    try:
+        if question["task"] == "repack":
+            return _repack(Path(question["store"]), Path(question["incoming"]))
+        return _fetch(question, limits)
+    except TransferError as refusal:
+        return {"failure": refusal.failure.value}
+    except (pygit2.GitError, OSError, ValueError, KeyError, MemoryError) as error:
+        return {"failure": of_libgit2(error).value}
+
+
+def _fetch(question: dict[str, Any], limits: Limits) -> dict[str, str]:
+    """Fetch main and nothing else. Whose files a local source's are does not matter: nothing in it is executed."""
+    import pygit2
+
+    from reconciler.source import store
+    from reconciler.source.libgit2 import callbacks, nameless_remote
+
+    pygit2.settings.owner_validation = False
+    url, incoming = parse_url(question["url"]), Path(question["incoming"])
+    credentials = Credentials(**{name: Path(path) for name, path in question["credentials"].items()})
+    remote = nameless_remote(incoming, url, credentials)
+    remote.fetch([_MAIN_ONLY], callbacks=callbacks(url, credentials, lambda stats: _watch(stats, limits)))
+    tip = store.main_of(incoming)
+    return {"tip": tip} if tip else {"failure": Failure.NO_MAIN.value}
+
+
+def _watch(stats: TransferProgress, limits: Limits) -> None:
+    from reconciler.source.libgit2 import TransferError
+
+    if stats.received_bytes > limits.received or stats.total_objects > limits.objects:
+        raise TransferError(Failure.TOO_LARGE)
+
+
+def _repack(repository: Path, incoming: Path) -> dict[str, str]:
+    from reconciler.source import store
+
+    store.repack(repository, incoming)
+    store.discard(incoming)
+    return {"done": ""}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""One cheap request: which commit is main at the source? In this process, bounded, without a write to disk.
+
+Owns one way for each transport. Time is bounded by the caller, who does not wait for ever (see `deadline`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from reconciler.errors import HearthError
+from reconciler.source.credentials import Credentials
+from reconciler.source.failure import Failure, as_error, of_libgit2, of_requests
+from reconciler.source.pkt_line import AdvertisementError, advertised
+from reconciler.source.url import SourceUrl, Transport
+
+if TYPE_CHECKING:
+    import requests
+
+MAIN = "refs/heads/main"
+LONGEST_ADVERTISEMENT = 1024 * 1024
+"""Some 15,000 references; a household has a handful."""
+_LONGEST_PACKED_REFS = 4 * 1024 * 1024
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_CONNECT_AND_READ_SECONDS = (5.0, 5.0)
+_TYPE = "application/x-git-upload-pack-advertisement"  # gitprotocol-http(5), "Smart Server Response"
+
+
+class Peek(Protocol):
+    """Asks the source for the commit id of main."""
+
+    def __call__(self) -> str | None:
+        """Return the id, or None when there is no such branch.
+
+        Raises:
+            HearthError: the source cannot be asked, or answers something else.
+        """
+
+
+def peek_for(url: SourceUrl, credentials: Credentials, store: Path) -> Peek:
+    """Return the way to ask that fits the address. `store` is any repository of ours: libgit2 wants one."""
+    match url.transport:
+        case Transport.FILE:
+            return FilePeek(Path(url.path))
+        case Transport.SSH:
+            return SshPeek(url, credentials, store)
+        case Transport.HTTP | Transport.HTTPS:
+            return HttpPeek(url, credentials)
+
+
+class HttpPeek:
+    """One GET of info/refs over a kept connection. No redirect is followed, no proxy, netrc or cookie is used."""
+
+    def __init__(self, url: SourceUrl, credentials: Credentials) -> None:
+        self._url = url
+        self._credentials = credentials
+        self._session: requests.Session | None = None
+
+    def __call__(self) -> str | None:
+        """Ask, see `Peek`."""
+        import requests
+
+        try:
+            return advertised(self._get(), MAIN)
+        except AdvertisementError:
+            raise self._error(Failure.NOT_GIT) from None
+        except requests.RequestException as error:
+            raise self._error(of_requests(error)) from None
+
+    def _get(self) -> bytes:
+        session = self._session = self._session or _new_session()
+        address = f"{self._url.text.rstrip('/')}/info/refs"
+        with session.get(
+            address,
+            params={"service": "git-upload-pack"},
+            headers=self._authorization(),
+            allow_redirects=False,
+            stream=True,
+            timeout=_CONNECT_AND_READ_SECONDS,
+        ) as response:
+            self._judge(response)
+            body: bytes = response.raw.read(LONGEST_ADVERTISEMENT + 1, decode_content=False)
+        if len(body) > LONGEST_ADVERTISEMENT:
+            raise self._error(Failure.TOO_LARGE)
+        return body
+
+    def _authorization(self) -> dict[str, str]:
+        token = self._credentials.token()
+        if token is None:
+            return {}
+        if not self._url.keeps_secrets:
+            raise self._error(Failure.CLEAR_TEXT)
+        return {"Authorization": token.header}
+
+    def _judge(self, response: requests.Response) -> None:
+        """Raise for any answer that is not a plain advertisement."""
+        status, headers = response.status_code, response.headers
+        if status == 200 and headers.get("Content-Type") == _TYPE and "Content-Encoding" not in headers:
+            return
+        if status == 200:
+            raise self._error(Failure.NOT_GIT)
+        if 300 <= status < 400:
+            raise self._error(Failure.REDIRECT)
+        if status in {401, 403}:
+            raise self._error(Failure.KEY_REFUSED if self._credentials.token() else Failure.NOT_FOUND)
+        raise self._error(Failure.NOT_FOUND if status in {404, 410} else Failure.HOST_ERROR)
+
+    def _error(self, failure: Failure) -> HearthError:
+        return as_error(failure, self._url.place)
+
+
+class SshPeek:
+    """libgit2's list of references, with this device's deploy key and the host key noted when it joined."""
+
+    def __init__(self, url: SourceUrl, credentials: Credentials, store: Path) -> None:
+        self._url = url
+        self._credentials = credentials
+        self._store = store
+
+    def __call__(self) -> str | None:
+        """Ask, see `Peek`."""
+        import pygit2
+
+        from reconciler.source.libgit2 import TransferError, callbacks, nameless_remote
+
+        try:
+            remote = nameless_remote(self._store, self._url, self._credentials)
+            heads = remote.list_heads(callbacks=callbacks(self._url, self._credentials))
+        except TransferError as refusal:
+            raise as_error(refusal.failure, self._url.place) from None
+        except (pygit2.GitError, OSError, ValueError, KeyError) as error:
+            raise as_error(of_libgit2(error), self._url.place) from None
+        return next((str(head.oid) for head in heads if head.name == MAIN), None)
+
+
+class FilePeek:
+    """Reads the reference's own file (gitrepository-layout(5)): whose repository it is does not matter then."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(self) -> str | None:
+        """Ask, see `Peek`."""
+        folder = next((place for place in (self._path / ".git", self._path) if (place / "objects").is_dir()), None)
+        if folder is None:
+            raise as_error(Failure.NOT_FOUND, str(self._path))
+        try:
+            return _loose(folder / MAIN) or _packed(folder / "packed-refs")
+        except (OSError, ValueError):
+            raise as_error(Failure.NOT_GIT, str(self._path)) from None
+
+
+def _loose(path: Path) -> str | None:
+    text = _read(path, 64)
+    if text is None:
+        return None
+    if not _COMMIT.fullmatch(text.removesuffix("\n")):
+        raise ValueError("not a commit id")
+    return text[:40]
+
+
+def _packed(path: Path) -> str | None:
+    lines = (_read(path, _LONGEST_PACKED_REFS) or "").splitlines()
+    return next((line[:40] for line in lines if line[40:] == f" {MAIN}" and _COMMIT.fullmatch(line[:40])), None)
+
+
+def _read(path: Path, limit: int) -> str | None:
+    """Read a small regular file, or None when there is none. A pipe put there does not make us wait."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
+            raise ValueError("not a small file")
+        return file.read(limit).decode("ascii", "strict")
+
+
+def _new_session() -> requests.Session:
+    import requests
+    from requests.adapters import HTTPAdapter
+    from urllib3.util import Retry
+
+    session = requests.Session()
+    session.trust_env = False  # no proxy, and no ~/.netrc with somebody's password
+    session.verify = _authorities()
+    session.headers.update({"User-Agent": "git/2.0 (hearth)", "Accept": _TYPE, "Accept-Encoding": "identity"})
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    again = Retry(
+        total=1, redirect=0, status=0, other=0, allowed_methods=["GET"]
+    )  # a kept connection may have been closed
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=again))
+    return session
+
+
+def _authorities() -> str | bool:
+    """Return the system's certificate authorities, as libgit2 uses them, so that both judge a host alike.
+
+    The folder of hashed names is preferred: OpenSSL reads one file of it a connection, not all 140.
+    """
+    import ssl
+
+    paths = ssl.get_default_verify_paths()
+    if os.environ.get(paths.openssl_cafile_env) and paths.cafile:
+        return paths.cafile
+    return paths.capath or paths.cafile or True

@@ -1,0 +1,169 @@
+"""The git repository that a home follows: where main is, and its objects, fetched into `incoming/`, later promoted.
+
+Owns the errors that others see. Never judges what was fetched: the rules of trust do, before `promote` or `refuse`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from reconciler.errors import Transient
+from reconciler.run import run
+from reconciler.source import store as stores
+from reconciler.source.credentials import Credentials
+from reconciler.source.deadline import Deadline, DeadlineError
+from reconciler.source.failure import Failure, as_error
+from reconciler.source.peek import peek_for
+from reconciler.source.url import parse_url
+
+_ANSWER = re.compile(rb'\{"(?P<kind>tip|failure|done)": "(?P<value>[0-9a-z-]{0,40})"\}\n')
+_PASSED_ON = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+_TOO_MUCH = frozenset(
+    {-signal.SIGXCPU, -signal.SIGXFSZ, -signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGKILL}
+)
+"""How a process ends that met its limits; libgit2 does not survive every refused allocation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one transfer may use: bytes, objects, and seconds. A household of 5,000 changes fits many times over."""
+
+    peek_seconds: float = 15.0
+    seconds: float = 120.0
+    cpu_seconds: int = 60
+    memory: int = 256 * 1024**2
+    """Address space of the fetching process, Python and its libraries (some 45 MB) included."""
+    received: int = 64 * 1024**2
+    file: int = 96 * 1024**2
+    objects: int = 1_000_000
+
+
+class Source:
+    """One source, and the two repositories on disk that its objects pass through.
+
+    `store` (repo.git) holds verified objects only; a verifier reads `incoming`, whose one alternate is `store`.
+    """
+
+    def __init__(
+        self, url: str, credentials: Credentials, store: Path, incoming: Path, limits: Limits | None = None
+    ) -> None:
+        self._url = parse_url(url)
+        self._credentials = credentials
+        self._limits = limits or Limits()
+        self.store = store
+        self.incoming = incoming
+        self._peek = Deadline(peek_for(self._url, credentials, store), self._limits.peek_seconds)
+
+    def peek(self) -> str:
+        """Ask the source, in one cheap request, for the commit id of main (40 hexadecimal digits). Writes nothing.
+
+        Raises:
+            Transient: it cannot be asked now (SourceUnreachable).
+            Stalled: it answers what must not be followed: a redirect, no main, too much (SourceRefused).
+        """
+        if not (self.store / "HEAD").exists():
+            stores.ensure_store(self.store)
+        try:
+            tip = self._peek()
+        except DeadlineError:
+            raise as_error(Failure.TIMED_OUT, self._url.place) from None
+        if tip is None:
+            raise as_error(Failure.NO_MAIN, self._url.place)
+        return tip
+
+    def fetch(self, tip: str) -> None:
+        """Fetch main, which `peek` said is `tip`, into `incoming`, by a short-lived process with limits on all it uses.
+
+        Raises:
+            Transient: it could not be fetched now (SourceUnreachable), or main has moved meanwhile (SourceMoved).
+            Stalled: the transfer is larger than any household, or the source sends us elsewhere (SourceRefused).
+            OSError: the disk is full, broken or read-only.
+        """
+        stores.ensure_store(self.store)
+        stores.begin(self.store, self.incoming)
+        try:
+            fetched = self._in_child("fetch")
+        except BaseException:
+            stores.discard(self.incoming)
+            raise
+        if fetched != tip:
+            raise Transient(
+                "SourceMoved", "Somebody changed main while it was fetched.", "The next pass fetches it again."
+            )
+
+    def promote(self, commit: str) -> None:
+        """Bring what the verified `commit` reaches into `store`, fsynced, its main last; empty `incoming` at its tip.
+
+        May be called for one commit after another, oldest first.
+
+        Raises:
+            Transient: an object is missing, or the store is damaged (StoreDamaged).
+            OSError: the disk is full, broken or read-only.
+        """
+        import pygit2
+
+        last = stores.main_of(self.incoming) == commit
+        try:
+            stores.promote(self.store, self.incoming, commit)
+        except (pygit2.GitError, KeyError, ValueError):
+            raise Transient(
+                "StoreDamaged", "A verified change could not be stored.", "The next pass fetches it again."
+            ) from None
+        if last:
+            stores.discard(self.incoming)
+            if stores.needs_repack(self.store):
+                self._in_child("repack")
+
+    def refuse(self, tip: str) -> None:  # noqa: ARG002 # the journal remembers it; here its objects are dropped
+        """Drop what was fetched for a refused tip.
+
+        Raises:
+            OSError: it cannot be removed.
+        """
+        stores.discard(self.incoming)
+
+    def _in_child(self, task: str) -> str:
+        limits = self._limits
+        question = {
+            "task": task,
+            "url": self._url.text,
+            "store": str(self.store.absolute()),
+            "incoming": str(self.incoming.absolute()),
+            "credentials": {name: str(path.absolute()) for name, path in asdict(self._credentials).items()},
+            "limits": asdict(limits),
+        }
+        try:
+            finished = run(
+                [sys.executable, "-I", "-m", "reconciler.fetch_child"],
+                seconds=limits.seconds + 5,
+                input=json.dumps(question).encode(),
+                env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+                output_limit=4096,
+            )
+        except Transient as error:
+            raise as_error(
+                Failure.TIMED_OUT if error.reason == "TimedOut" else Failure.OTHER, self._url.place
+            ) from None
+        return self._read(finished.code, finished.output)
+
+    def _read(self, code: int, output: bytes) -> str:
+        """Read the one line that the process may say; anything else is its failure."""
+        if code == -signal.SIGALRM:
+            raise as_error(Failure.TIMED_OUT, self._url.place)
+        if code in _TOO_MUCH:
+            raise as_error(Failure.TOO_LARGE, self._url.place)
+        match = _ANSWER.fullmatch(output)
+        if code != 0 or not match:
+            raise as_error(Failure.OTHER, self._url.place)
+        kind, value = match["kind"], match["value"].decode()
+        if kind == b"failure":
+            raise as_error(Failure(value) if value in set(Failure) else Failure.OTHER, self._url.place)
+        if kind == b"tip" and len(value) != 40:
+            raise as_error(Failure.OTHER, self._url.place)
+        return value
