@@ -1,0 +1,4 @@
+# The installer that a self-hoster runs, and nothing beside it.
+set -e
+/var/tmp/hearth/script/install --wheels /var/tmp/hearth/wheels
+rm -rf /var/tmp/hearth
