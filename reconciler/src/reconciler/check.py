@@ -1,0 +1,51 @@
+"""Letting each daemon judge the staged files before anything is live.
+
+A checker's answer is "accepted" only if it ends with code 0 and says nothing but lines that its service's description
+knows to be harmless: several daemons warn, and exit 0, where they ignore a line. "The files are invalid" (Stalled)
+and "the checker could not run" (Transient) are different outcomes. The cage itself is `cage`'s.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from renderers.plan import Checker
+
+from reconciler.cage import caged
+from reconciler.errors import Stalled
+from reconciler.run import Finished
+from reconciler.units import plain
+
+Cage = Callable[..., Finished]
+
+_MOST_LINES = 3
+
+
+def check(checkers: Sequence[Checker], root: Path, *, cage: Cage = caged) -> None:
+    """Run each checker on the staged generation in the folder `root`.
+
+    Raises:
+        Stalled: a daemon refuses the files, or says something unknown about them (ValidationFailed, in its own words).
+        Transient: a checker is missing, was stopped, or could not be caged (CheckerUnavailable).
+    """
+    for checker in checkers:
+        objections = objected(checker, cage(checker.command, root, seconds=checker.seconds))
+        if objections:
+            raise Stalled(
+                "ValidationFailed",
+                f"{checker.name} does not accept the rendered files: {'; '.join(objections)}.",
+                "Nothing was changed. Undo the last change, or make another commit that does without it.",
+            )
+
+
+def objected(checker: Checker, finished: Finished) -> tuple[str, ...]:
+    """Return the daemon's own words against the files, at most a few lines, or nothing if it accepts them. Pure."""
+    harmless = [re.compile(pattern) for pattern in checker.harmless]
+    lines = [line for line in finished.text.splitlines() if line.strip()]
+    unknown = [line for line in lines if not any(pattern.fullmatch(line) for pattern in harmless)]
+    if finished.code == 0 and not unknown and not finished.cut:
+        return ()
+    said = tuple(plain(line).rstrip(".") for line in (unknown or lines)[:_MOST_LINES])
+    return said or (f"it ended with code {finished.code} and no words",)

@@ -1,0 +1,173 @@
+"""Asking the running daemons: does each resolver answer as the plan says, does the DHCP server offer?
+
+All questions are under way at once on one thread. What the answers mean for a trial is decided in `health`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import ipaddress
+import secrets
+import selectors
+import socket
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import lru_cache
+
+from renderers.plan import DhcpProbe, DnsProbe, Probe
+
+from reconciler import dns_wire
+from reconciler.dns_wire import Answer, NotAnAnswerError
+
+_TRIES = 2
+_LARGEST = 65_535
+_CODES = {0: "no address", 1: "format error", 2: "server failure", 3: "not found", 5: "refused"}  # RFC 1035, 4.1.1
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What came of a probe; `message` says in words what was seen."""
+
+    name: str
+    ok: bool
+    message: str = ""
+
+
+def ask(probes: Sequence[Probe], *, seconds: float = 2.0) -> tuple[ProbeResult, ...]:
+    """Ask everything and return the results in the order of `probes`; the DNS ones take `seconds` at most.
+
+    A question that meets silence is asked twice, and by TCP where the answer does not fit a datagram. Nothing that
+    the network does raises.
+    """
+    answered = _ask_dns([probe for probe in probes if isinstance(probe, DnsProbe)], seconds)
+    return tuple(answered[probe] if isinstance(probe, DnsProbe) else _ask_dhcp(probe, seconds) for probe in probes)
+
+
+def judge(probe: DnsProbe, answer: Answer) -> ProbeResult:
+    """Return what an answer means for the probe that asked for it. Pure."""
+    seen = ", ".join(answer.addresses) or _CODES.get(answer.code, f"code {answer.code}")
+    match probe.expect:
+        case "address":
+            ok = answer.addresses == (str(ipaddress.ip_address(probe.value)),)
+            wanted = probe.value
+        case "nxdomain":
+            ok, wanted = answer.code == dns_wire.NXDOMAIN, "not found"
+        case "answered":
+            ok, wanted = answer.code in {dns_wire.NOERROR, dns_wire.NXDOMAIN}, "an answer from outside"
+    said = f"{probe.question} at {probe.server}: {seen}"
+    return ProbeResult(probe.name, ok, said if ok else f"{said} instead of {wanted}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question under way. A connected datagram socket hears at once when nobody listens."""
+
+    probe: DnsProbe
+    query: bytes
+    socket: socket.socket
+
+    def fail(self, reason: str) -> ProbeResult:
+        where = f"{self.probe.server} port {self.probe.port}"
+        return ProbeResult(self.probe.name, ok=False, message=f"{self.probe.question} at {where}: {reason}")
+
+
+@lru_cache(maxsize=256)
+def _query(name: str, kind: int) -> bytes:
+    return dns_wire.question(0, name, kind)
+
+
+def _ask_dns(probes: Iterable[DnsProbe], seconds: float) -> dict[DnsProbe, ProbeResult]:
+    results: dict[DnsProbe, ProbeResult] = {}
+    began = time.monotonic()
+    with selectors.DefaultSelector() as selector:
+        for probe in dict.fromkeys(probes):
+            asked = _open(probe)
+            selector.register(asked.socket, selectors.EVENT_READ, asked)
+        for turn in range(1, _TRIES + 1):
+            for key in tuple(selector.get_map().values()):
+                _settle(selector, key.data, results, _send(key.data))
+            _listen(selector, results, began + seconds * turn / _TRIES, deadline=began + seconds)
+        for key in tuple(selector.get_map().values()):
+            _settle(selector, key.data, results, key.data.fail(f"no answer within {seconds:g} s"))
+    return results
+
+
+def _open(probe: DnsProbe) -> _Asked:
+    family = socket.AF_INET6 if ":" in probe.server else socket.AF_INET
+    query = secrets.token_bytes(2) + _query(probe.question, dns_wire.AAAA if ":" in probe.value else dns_wire.A)[2:]
+    return _Asked(probe, query, socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC))
+
+
+def _send(asked: _Asked) -> ProbeResult | None:
+    try:
+        asked.socket.connect((asked.probe.server, asked.probe.port))
+        asked.socket.send(asked.query)
+    except OSError as error:
+        return asked.fail(str(error.strerror))
+    return None
+
+
+def _listen(
+    selector: selectors.BaseSelector, results: dict[DnsProbe, ProbeResult], until: float, *, deadline: float
+) -> None:
+    while selector.get_map() and (left := until - time.monotonic()) > 0:
+        for key, _ in selector.select(left):
+            _settle(selector, key.data, results, _receive(key.data, deadline))
+
+
+def _settle(
+    selector: selectors.BaseSelector, asked: _Asked, results: dict[DnsProbe, ProbeResult], result: ProbeResult | None
+) -> None:
+    if result is not None:
+        results[asked.probe] = result
+        selector.unregister(asked.socket)
+        asked.socket.close()
+
+
+def _receive(asked: _Asked, deadline: float) -> ProbeResult | None:
+    """Return the result, or None if what came was no answer: anyone can send a stray datagram."""
+    try:
+        answer = dns_wire.answer(asked.query, asked.socket.recv(_LARGEST))
+        if answer.truncated:
+            answer = _by_tcp(asked, max(0.1, deadline - time.monotonic()))
+    except NotAnAnswerError:
+        return None
+    except OSError as error:
+        return asked.fail(error.strerror or "no answer by TCP")
+    return judge(asked.probe, answer)
+
+
+def _by_tcp(asked: _Asked, seconds: float) -> Answer:
+    """Ask again over a stream, with the length in front (RFC 1035 section 4.2.2). Rare, so the others wait.
+
+    Raises:
+        OSError, NotAnAnswerError: no connection, no answer in time, or not to this question.
+    """
+    deadline = time.monotonic() + seconds
+    with closing(socket.create_connection((asked.probe.server, asked.probe.port), timeout=seconds)) as stream:
+        stream.sendall(len(asked.query).to_bytes(2, "big") + asked.query)
+        size = int.from_bytes(_exactly(stream, 2, deadline), "big")
+        return dns_wire.answer(asked.query, _exactly(stream, size, deadline))
+
+
+def _exactly(stream: socket.socket, size: int, deadline: float) -> bytes:
+    got = b""
+    while len(got) < size:
+        stream.settimeout(max(0.01, deadline - time.monotonic()))
+        if not (chunk := stream.recv(size - len(got))):
+            raise ConnectionResetError(104, "the connection ended early")
+        got += chunk
+    return got
+
+
+def _ask_dhcp(probe: DhcpProbe, seconds: float) -> ProbeResult:
+    """Ask the DHCP server. A probe that may not be asked is no failure: raw sockets need CAP_NET_RAW (packet(7))."""
+    dhcp = importlib.import_module("reconciler.dhcp")
+
+    try:
+        ok, message = dhcp.answers(probe, seconds=seconds)
+    except PermissionError:
+        return ProbeResult(probe.name, ok=True, message="not asked here: needs CAP_NET_RAW")
+    return ProbeResult(probe.name, ok, message)

@@ -1,0 +1,142 @@
+"""Which daemons a change touches, and the port through which they are told.
+
+`steps` and `revivals` are pure. `Units` is the port; `systemd_units` and `child_units` are its two implementations.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from renderers.plan import Plan, Unit
+
+_WORDS_LIMIT = 300
+
+
+class Action(StrEnum):
+    """What is done to a unit."""
+
+    START = "start"
+    """New in the plan: runs from now on, after a reboot too. If it runs, it restarts: its files were not ours."""
+    RESTART = "restart"
+    """Ends, then starts with the files as they are now; starts if it does not run."""
+    RELOAD = "reload"
+    """Reads again what it can without losing a request (SIGHUP)."""
+    STOP = "stop"
+    """No longer in the plan: ends, also after a reboot."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitStep:
+    """One thing to do to one unit."""
+
+    action: Action
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnitState:
+    """What a unit is doing. `incarnation` differs for each new process, so that a crash between two looks shows."""
+
+    running: bool
+    incarnation: str = ""
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A line of a unit's log that means that it did not take its configuration."""
+
+    unit: str
+    line: str
+
+
+class Units(Protocol):
+    """The daemons of a plan, wherever they run."""
+
+    def perform(self, steps: Sequence[UnitStep], plan: Plan) -> None:
+        """Take all steps in order, also after one failed. `plan` describes the units that start.
+
+        Raises:
+            Stalled: a unit refused to start (UnitFailed); the steps after it were taken.
+            Transient: the units cannot be reached (UnitsUnreachable, ProgramMissing, TimedOut).
+        """
+
+    def states(self, plan: Plan) -> Mapping[str, UnitState]:
+        """Return what each unit of the plan is doing now, without starting a process when all run.
+
+        Raises:
+            Transient: the units cannot be reached.
+        """
+
+    def cursor(self) -> str:
+        """Return the present end of the logs, for `faults`.
+
+        Raises:
+            Transient: the log cannot be read.
+        """
+
+    def faults(self, plan: Plan, since: str) -> tuple[Fault, ...]:
+        """Return the lines after the cursor `since` that match their unit's `faults`, oldest first, a bounded number.
+
+        Raises:
+            Transient: the log cannot be read.
+        """
+
+    def close(self) -> None:
+        """Let go. Child processes end; systemd's units run on."""
+
+
+def steps(
+    before: Plan | None, after: Plan, changed: Iterable[str], *, touched: Iterable[str] = ()
+) -> tuple[UnitStep, ...]:
+    """Return what brings the units from `before` to `after`, when the artifact's paths `changed` differ between them.
+
+    Dropped units stop first, last started first, because their addresses and ports may be wanted. Without `before`
+    nothing is known of what runs, so everything starts afresh. A roll-back names in `touched` the units that the
+    forward step touched: they restart even where the files are equal again, for nobody knows how far they got.
+    """
+    known = {unit.name: unit for unit in before.units} if before else {}
+    wanted = {unit.name for unit in after.units}
+    gone = [UnitStep(Action.STOP, name) for name in reversed(known) if name not in wanted]
+    paths, again = frozenset(changed), frozenset(touched)
+    told = [
+        UnitStep(action, unit.name)
+        for unit in after.units
+        if (action := _action(known.get(unit.name), unit, paths, again))
+    ]
+    return (*gone, *told)
+
+
+def _action(before: Unit | None, after: Unit, changed: frozenset[str], touched: frozenset[str]) -> Action | None:
+    if before is None:
+        return Action.START
+    if before.command != after.command or after.name in touched or changed.intersection(after.restart):
+        return Action.RESTART
+    if changed.intersection(after.reload):
+        return Action.RELOAD
+    return None
+
+
+def revivals(plan: Plan, states: Mapping[str, UnitState]) -> tuple[UnitStep, ...]:
+    """Return what starts the units of the plan that do not run."""
+    return tuple(
+        UnitStep(Action.RESTART, unit.name)
+        for unit in plan.units
+        if not states.get(unit.name, UnitState(running=False)).running
+    )
+
+
+def matching(unit: Unit, lines: Iterable[str]) -> tuple[Fault, ...]:
+    """Return the lines that match one of the unit's `faults`, without control characters and of bounded length."""
+    patterns = [re.compile(fault) for fault in unit.faults]
+    return tuple(Fault(unit.name, plain(line)) for line in lines if any(pattern.search(line) for pattern in patterns))
+
+
+def plain(line: str) -> str:
+    """Return a daemon's words fit for a message: one line, no control or invisible characters, bounded length."""
+    words = "".join(character if character.isprintable() else " " for character in line)
+    return " ".join(words.split())[:_WORDS_LIMIT]
