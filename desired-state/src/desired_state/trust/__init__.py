@@ -1,0 +1,28 @@
+"""Trust: which commits may move a home. Pure rules over bytes; docs/trust.md has them by number."""
+
+from desired_state.trust.fingerprint import genesis_words, read_words
+from desired_state.trust.judging import Judge, Judgement
+from desired_state.trust.objects import Objects, Unusable
+from desired_state.trust.refusal import Refused
+from desired_state.trust.revision import Anchor, Step, VerifiedRevision
+from desired_state.trust.tree import tree_sha256
+from desired_state.trust.trust_files import TrustFiles, first_trust
+from desired_state.trust.walk import explain, verify
+
+__all__ = [
+    "Anchor",
+    "Judge",
+    "Judgement",
+    "Objects",
+    "Refused",
+    "Step",
+    "TrustFiles",
+    "Unusable",
+    "VerifiedRevision",
+    "explain",
+    "first_trust",
+    "genesis_words",
+    "read_words",
+    "tree_sha256",
+    "verify",
+]

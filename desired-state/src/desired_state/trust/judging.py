@@ -1,0 +1,68 @@
+"""The risk of one commit, computed from the two households and from nothing that anybody says.
+
+Owns the port between the rules of trust and those of risk (`desired_state.changes`), and what holds when nothing can
+be judged. A household that does not load, before or after, has no risk that could be computed: it counts as **high**.
+So whoever may not make a high change cannot hide one behind a file that nobody can read, nor behind its repair; and
+where high changes are plain commits anyway (one person's home), a typing error stops only the applying, and the next
+commit mends it. An edition newer than this program counts as high too. Rule 4's *unjudged* commits, which move the
+floor unapplied, come with approvals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from desired_state.load import DesiredState
+
+Files = Mapping[str, bytes]
+EDITIONS = (1,)
+"""The editions of the risk rules that this version can apply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The risk of a change (low, medium or high), and the change in sentences.
+
+    `judged` is False if a household could not be read; `sentences` then says so.
+    """
+
+    risk: str
+    sentences: tuple[str, ...]
+    judged: bool = True
+
+
+Judge = Callable[[Files, Files, int], Judgement]
+"""From the files before and after (without `trust/`) and the edition of the rules to a judgement."""
+
+
+def judge_files(before: Files, after: Files, edition: int) -> Judgement:
+    """Judge by `desired_state.changes`, as the edition of the rules says."""
+    from desired_state.changes import judge, sentence
+
+    if edition not in EDITIONS:
+        return Judgement(
+            "high",
+            (f"Its risk cannot be judged: edition {edition} of the risk rules is newer than this program",),
+            judged=False,
+        )
+    states = _load(_frozen(before)), _load(_frozen(after))
+    if states[0] is None or states[1] is None:
+        which = "The household before it" if states[0] is None else "The household"
+        return Judgement("high", (f"{which} cannot be read, so its risk counts as high",), judged=False)
+    verdict = judge(states[0], states[1], edition)
+    return Judgement(str(verdict.risk), tuple(sentence(change, states[0].household) for change in verdict.changes))
+
+
+def _frozen(files: Files) -> tuple[tuple[str, bytes], ...]:
+    return tuple(sorted(files.items()))
+
+
+@lru_cache(maxsize=2)
+def _load(files: tuple[tuple[str, bytes], ...]) -> DesiredState | None:
+    from desired_state.load import load
+
+    return load(dict(files)).state

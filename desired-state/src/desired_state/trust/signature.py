@@ -1,0 +1,39 @@
+"""Rule 2: the commit was signed by a key that stood in the home's trust files before it.
+
+Owns the question "whose signature is this". Does not own the wire form (`sshsig`) or which roles may sign (`walk`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from desired_state.sshsig import Malformed, Unsupported, Wrong
+from desired_state.trust.commit import Commit, signed_by_button, web_button
+from desired_state.trust.people import Key
+from desired_state.trust.refusal import Refused
+
+NAMESPACE = b"git"
+
+
+def check_signature(commit: Commit, keys: Iterable[Key], role: str) -> Key:
+    """Rule 2: return the one of `keys` that signed `commit`; `role` says in words whose keys these are.
+
+    Raises:
+        Refused: another namespace, a key not among them, a type not supported yet, a signature that does not match.
+    """
+    signature = commit.signature
+    if signature.namespace != NAMESPACE:
+        raise Refused(2, "WrongNamespace", "is signed for another purpose than git")
+    key = next((key for key in keys if key.public.blob == signature.key.blob), None)
+    if key is None:
+        host = web_button(commit.committer)
+        if host:
+            raise signed_by_button(host, 2)
+        raise Refused(2, "UnknownKey", f"is signed by a key that is not {role}'s ({signature.key.fingerprint})")
+    try:
+        signature.check(commit.payload)
+    except Unsupported as flaw:
+        raise Refused(2, "NotSupportedYet", f"cannot be checked: {flaw}", "Sign with an ssh-ed25519 key.") from None
+    except (Malformed, Wrong) as flaw:
+        raise Refused(2, "BadSignature", f"carries a signature that {flaw}") from None
+    return key
