@@ -8,7 +8,7 @@ if [ ! -e "${wheels}/requirements.txt" ]; then
 fi
 carried=${ROOTFS_DIR}/var/tmp/hearth
 rm -rf "${carried}"
-install -D -m 755 "${STAGE_DIR}/../script/install" "${carried}/script/install"
-mkdir -p "${carried}/pi-gen-stage"
-cp -r "${STAGE_DIR}/00-hearth" "${carried}/pi-gen-stage/"
+mkdir -p "${carried}/script" "${carried}/pi-gen-stage"
+cp "${STAGE_DIR}/../script/install" "${carried}/script/"
+cp -r "${STAGE_DIR}/00-daemons" "${STAGE_DIR}/01-hearth" "${carried}/pi-gen-stage/"
 cp -r "${wheels}" "${carried}/wheels"
