@@ -36,8 +36,8 @@ def make_repository(folder: Path, alternate: Path | None = None) -> None:
         (folder / name).mkdir(parents=True, exist_ok=True)
     if alternate is not None:
         (folder / "objects/info/alternates").write_bytes(os.fsencode(alternate.absolute() / "objects") + b"\n")
-    (folder / "config").write_bytes(_CONFIG)
-    (folder / "HEAD").write_bytes(f"ref: {MAIN}\n".encode())
+    write_atomic(folder / "config", _CONFIG, 0o644)
+    write_atomic(folder / "HEAD", f"ref: {MAIN}\n".encode(), 0o644)
 
 
 def ensure_store(store: Path) -> None:
@@ -48,7 +48,6 @@ def ensure_store(store: Path) -> None:
     """
     if not (store / "HEAD").exists():
         make_repository(store)
-        fsync_folder(store)
 
 
 def begin(store: Path, incoming: Path) -> None:
