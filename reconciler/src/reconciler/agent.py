@@ -10,9 +10,8 @@ import contextlib
 import os
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -20,8 +19,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from reconciler.errors import HearthError, Transient
 from reconciler.home import Home
 from reconciler.lock import held
-from reconciler.log import log
-from reconciler.reconcile import Outcome, reconcile
+from reconciler.reconcile import reconcile
 
 _FIRST_RETRY_SECONDS = 10.0
 _JITTER = 0.1
@@ -30,16 +28,17 @@ _STOP = frozenset({signal.SIGTERM, signal.SIGINT})
 
 def retry_seconds(failures: int, interval: float) -> float:
     """Return the wait after so many failed passes in a row: doubled each time, never longer than the interval."""
-    return min(interval, _FIRST_RETRY_SECONDS * 2 ** min(failures - 1, 16))
+    return min(interval, _FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 16))
 
 
 class Agent:
     """Runs passes over one home until it is told to stop."""
 
-    def __init__(self, home: Home, *, notify: Callable[[str], None]) -> None:
+    def __init__(self, home: Home, *, notify: Callable[[str], object]) -> None:
         self._home = home
         self._notify = notify
         self._failures = 0
+        self._asked = False
         self._scheduler = BackgroundScheduler(
             executors={"default": ThreadPoolExecutor(1)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
@@ -64,6 +63,7 @@ class Agent:
             try:
                 while (number := os.read(pipe, 1)[0]) not in _STOP:
                     if number == signal.SIGUSR1:
+                        self._asked = True
                         self._scheduler.modify_job("pass", next_run_time=_soon(0))
             finally:
                 self._notify("STOPPING=1")
@@ -74,25 +74,23 @@ class Agent:
         self._notify("WATCHDOG=1")
 
     def _pass(self) -> None:
+        asked, self._asked = self._asked, False
+        code, failed = 2, True
         try:
             with held(self._home.paths.lock):
                 outcome = reconcile(self._home)
-            self._tell(outcome)
-            failed = any(isinstance(obstacle, Transient) for obstacle in outcome.obstacles)
+            code, failed = outcome.exit_code, any(isinstance(obstacle, Transient) for obstacle in outcome.obstacles)
+            self._notify(f"READY=1\nSTATUS={outcome.ready.reason}: {outcome.ready.message}\nWATCHDOG=1"[:2000])
         except HearthError as error:
-            log().error("pass failed", reason=error.reason, message=str(error))
-            failed = True
+            self._home.reporter.log.warning("pass failed", reason=error.reason, message=str(error))
         except Exception:
-            log().exception("this is a bug in Hearth; please report it")
-            failed = True
+            self._home.reporter.log.exception("this is a bug in Hearth; please report it")
+        if asked:  # whoever sent SIGUSR1 may be following
+            self._home.gate("done", ok=code == 0, detail=str(code))
         self._failures = self._failures + 1 if failed else 0
         if failed:
             wait = retry_seconds(self._failures, self._home.settings.interval)
             self._scheduler.modify_job("pass", next_run_time=_soon(wait * random.uniform(1 - _JITTER, 1 + _JITTER)))  # noqa: S311 - jitter, not a secret
-
-    def _tell(self, outcome: Outcome) -> None:
-        ready = outcome.ready
-        self._notify(f"READY=1\nSTATUS={ready.reason}: {ready.message}\nWATCHDOG=1"[:2000])
 
 
 def _soon(seconds: float) -> datetime:
@@ -100,7 +98,7 @@ def _soon(seconds: float) -> datetime:
 
 
 @contextlib.contextmanager
-def _signals() -> Any:
+def _signals() -> Iterator[int]:
     """Turn SIGTERM, SIGINT and SIGUSR1 into bytes on a pipe."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
@@ -126,11 +124,11 @@ def _watchdog_seconds() -> float | None:
     )
 
 
-def systemd_notifier() -> Callable[[str], None]:
+def systemd_notifier() -> Callable[[str], object]:
     """Return how to talk to systemd, or a silent stand-in where the agent does not run under it."""
     if "NOTIFY_SOCKET" in os.environ:
         with contextlib.suppress(ImportError):
             from systemd.daemon import notify
 
-            return lambda message: None if notify(message) else None
-    return lambda message: None
+            return notify  # type: ignore[no-any-return] # systemd-python has no types
+    return lambda _: None

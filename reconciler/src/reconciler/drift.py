@@ -95,14 +95,14 @@ class DriftWatch:
     def _linked(self, link: Link) -> bool:
         place = self._root / link.path.lstrip("/")
         try:
-            return Path(os.readlink(place)) == self._current / link.file
+            return place.readlink() == self._current / link.file
         except OSError:
             return False
 
     def _relink(self, link: Link) -> None:
         place = self._root / link.path.lstrip("/")
         place.parent.mkdir(parents=True, exist_ok=True)
-        if place.exists(follow_symlinks=False) and not place.is_symlink():
+        if os.path.lexists(place) and not place.is_symlink():
             keep = self._replaced / link.path.lstrip("/")
             keep.parent.mkdir(parents=True, exist_ok=True)
             if not keep.exists():

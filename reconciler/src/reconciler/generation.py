@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import secrets
 import shutil
@@ -114,7 +115,7 @@ class Generations:
             OSError: as `link_atomic`; the link still points where it did.
         """
         if digest is not None:
-            if self._link.exists(follow_symlinks=False) and not self._link.is_symlink():  # somebody put a folder there
+            if os.path.lexists(self._link) and not self._link.is_symlink():  # somebody put a folder there
                 self._link.rename(self._link.with_name(f"current.found.{secrets.token_hex(4)}"))
             link_atomic(self._link, f"generations/{digest}")
         elif self._link.is_symlink():

@@ -15,7 +15,7 @@ _LOOK_AGAIN_SECONDS = 0.05
 
 
 @contextlib.contextmanager
-def held(path: Path, *, patience: float = 120.0) -> Iterator[None]:
+def held(path: Path, *, patience: float = 120.0, words: str = "Another pass is running.") -> Iterator[None]:
     """Hold the lock for the length of the block; the file holds the holder's process id, for people.
 
     Raises:
@@ -23,7 +23,7 @@ def held(path: Path, *, patience: float = 120.0) -> Iterator[None]:
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        _take(descriptor, path, patience)
+        _take(descriptor, patience, words)
         mine = f"{os.getpid():<10}\n".encode()
         if os.pread(descriptor, 20, 0) != mine:
             os.pwrite(descriptor, mine, 0)
@@ -48,16 +48,14 @@ def holder(path: Path) -> int | None:
     return None
 
 
-def _take(descriptor: int, path: Path, patience: float) -> None:
+def _take(descriptor: int, patience: float, words: str) -> None:
     deadline = time.monotonic() + patience
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
-                raise Transient(
-                    "Busy", f"Another pass is running ({path}).", "Wait for it, or see `hearth status`."
-                ) from None
+                raise Transient("Busy", words, "Wait for it, or see `hearth status`.") from None
             time.sleep(_LOOK_AGAIN_SECONDS)
         else:
             return

@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from renderers.artifact import RENDERER_VERSION, Artifact
-from renderers.plan import Plan
 
 from reconciler import health, journal
 from reconciler.conditions import Condition, Facts, Status
@@ -126,16 +125,22 @@ def _follow_source(home: Home, seen: Pass) -> None:
         raise Stalled(refused.reason, refused.message, refused.remedy)
     home.source.fetch(tip)
     home.gate("fetched", detail=tip[:10])
+
+    def move_floor(commit: str) -> None:  # once for each batch, oldest first
+        home.source.promote(commit)
+        home.journal.write(journal.verified(home.journal.value, commit))
+
     try:
-        for verified in home.verify(tip, now.floor):  # in batches, oldest first; the floor is on disk after each
-            home.source.promote(verified)
-            home.journal.write(journal.verified(home.journal.value, verified))
+        revision = home.verify(tip, now.floor, move_floor)
     except Stalled as error:
         home.source.refuse(tip)
         home.journal.write(replace(home.journal.value, refused=_obstacle(tip, home, error)))
         home.gate("verified", ok=False, detail=str(error))
         raise
-    home.gate("verified", detail=home.describe(tip))
+    home.gate(
+        "verified",
+        detail=f"{len(revision.steps)} signed by {', '.join(sorted({who for step in revision.steps for who in step.principals}))}",
+    )
 
 
 # --- the desired state: from a verified commit to a checked generation --------------------------------------------------
@@ -144,12 +149,13 @@ def _follow_source(home: Home, seen: Pass) -> None:
 def _prepare(home: Home) -> None:
     """Load, render, stage and check what the floor asks for, unless that is done already."""
     now = home.journal.value
+    _restore(home, now)
     if now.floor is None or _prepared(home, now):
         return
     if (stalled := now.stalled) and (stalled.revision, stalled.agent) == (now.floor, home.version):
         raise Stalled(stalled.reason, stalled.message, stalled.remedy)
     try:
-        artifact = home.render(now.floor)
+        artifact = home.render(home.revision(now.floor))
         home.gate("rendered", detail=f"sha256:{artifact.digest[:12]}")
         generation = home.generations.stage(artifact)
         home.check(generation.plan.checkers, generation.path)
@@ -159,6 +165,12 @@ def _prepare(home: Home) -> None:
         home.gate("checked", ok=False, detail=str(error))
         raise
     home.journal.write(journal.wanted(now, Desired(now.floor, artifact.digest, RENDERER_VERSION)))
+
+
+def _restore(home: Home, now: journal.Journal) -> None:
+    """Stage the target again from its commit if the disk has lost or damaged it."""
+    if now.target and not home.generations.has(now.target) and (commit := now.revision_of(now.target)):
+        home.generations.stage(home.render(home.revision(commit)))
 
 
 def _prepared(home: Home, now: journal.Journal) -> bool:
@@ -206,23 +218,24 @@ def _observe(home: Home, seen: Pass) -> Observed:
     looked = Observed(home.generations.active(), home.serving.digest, now)
     if state.target is None or (looked.active, looked.served) != (state.target, state.target):
         return looked
-    plan = (generation := home.generations.load(state.target)).plan
+    generation = home.generations.load(state.target)
+    plan = generation.plan
     seen.drift = home.drift.find(generation)
     seen.results = home.ask(plan.probes)
     verdict, words = Health.PENDING, ""
     if state.trial:
-        verdict, words = health.judge(state.trial, plan.probes, _evidence(home, seen, plan))
+        verdict, words = health.judge(state.trial, plan.probes, _evidence(home, seen, generation))
     return replace(looked, drifted=bool(seen.drift) and not seen.healed, health=verdict, words=words)
 
 
-def _evidence(home: Home, seen: Pass, plan: Plan) -> health.Evidence:
+def _evidence(home: Home, seen: Pass, generation: Generation) -> health.Evidence:
     failed = [result for result in seen.results if not result.ok]
     return health.Evidence(
         results=seen.results,
         served_seconds=home.serving.seconds(),
         source_answers=seen.source_answers and home.source_answers(),
-        network_up=not failed or home.network_up(plan.network),
-        unit_words=home.serving.words(plan),
+        network_up=not failed or home.network_up(generation.plan.network),
+        unit_words=home.serving.words(generation),
     )
 
 
@@ -269,7 +282,9 @@ def _heal(home: Home, seen: Pass, generation: Generation) -> None:
     """Put drifted files back, rendered anew from the commit that they came from, and tell the daemons that read them."""
     artifact: Artifact | None = None
     if any(item.kind is not Kind.LINK for item in seen.drift):
-        artifact = home.render(home.journal.value.revision_of(generation.digest))
+        commit = home.journal.value.revision_of(generation.digest)
+        assert commit is not None
+        artifact = home.render(home.revision(commit))
         if artifact.digest != generation.digest:
             raise Transient("RenderedAnew", "Drifted files wait for the newer rendering, which is applied next.")
     home.drift.heal(generation, artifact, seen.drift)

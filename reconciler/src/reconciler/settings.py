@@ -82,6 +82,7 @@ class Paths:
         self.served = self.run / "served"
         self.gates = self.run / "gates.jsonl"
         self.lock = self.run / "lock"
+        self.agent = self.run / "agent"
         self.metrics = self.run / "metrics.prom"
 
     def prepare(self) -> None:

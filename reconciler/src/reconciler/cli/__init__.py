@@ -1,0 +1,124 @@
+"""The `hearth` command. Each subcommand is a module that is imported only when it is called: the agent shares a small machine.
+
+Owns how errors end: one clear sentence, what to do, the documented exit code, never a traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from reconciler.errors import HearthError, Misused
+
+_COMMANDS = {
+    "check": ("author", "Say what is wrong in a household folder, and what to write instead."),
+    "render": ("author", "Write the daemons' files of a household, and print their digest."),
+    "diff": ("diff", "Say in sentences what differs, and show the daemons' files."),
+    "init": ("init", "Start a household: files, keys and a signed first commit."),
+    "change": ("change", "Change a household: add a device, block a site, share a folder ..."),
+    "undo": ("change", "Propose the opposite of a past commit."),
+    "verify": ("verify", "Check every commit, and say who signed what."),
+    "join": ("join", "Join this machine to a home's repository."),
+    "agent": ("device", "Keep this machine in the state that its repository describes."),
+    "reconcile": ("device", "Run one pass now, and show each gate."),
+    "status": ("status", "Why am I on this revision?"),
+    "history": ("history", "What happened here."),
+    "doctor": ("doctor", "What is missing or in the way, and the remedy."),
+    "suspend": ("steer", "Pause applying; always for a time and a reason."),
+    "resume": ("steer", "End a pause."),
+    "rollback": ("steer", "Go back to the generation before, and pause."),
+    "retry": ("steer", "Look afresh at what was refused or failed."),
+    "devices": ("devices", "Who is on the network, unknown ones first."),
+    "why": ("why", "Why a name answers, or does not, for a device."),
+    "test": ("try_out", "Do the real thing once, and say the result."),
+}
+"""Every subcommand: its module in this package, and its line of help."""
+
+
+class Lazy(click.Group):
+    """A group that imports a subcommand's module only when it is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the subcommands in the order in which people meet them."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
+        """Return the subcommand of that name."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"reconciler.cli.{_COMMANDS[cmd_name][0]}")
+        return getattr(module, cmd_name)  # type: ignore[no-any-return]
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find the subcommand; an unknown one gets the nearest name."""
+        if args and args[0] not in _COMMANDS:
+            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            raise click.UsageError(
+                f"There is no `hearth {args[0][:40]}`." + (f" Did you mean `hearth {near[0]}`?" if near else ""), ctx
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
+        """List the subcommands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
+
+
+@click.command(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option(
+    "--root",
+    type=click.Path(file_okay=False),
+    envvar="HEARTH_ROOT",
+    default="/",
+    help="Where etc/, var/ and run/ of this home lie; a bench has a folder of its own.",
+)
+@click.version_option(package_name="hearth-reconciler", prog_name="hearth", message="%(prog)s %(version)s")
+@click.pass_context
+def hearth(context: click.Context, root: str) -> None:
+    """Keep a home's DNS, shared folders, mail relay and certificates as its signed git repository says."""
+    context.obj = root
+
+
+def main() -> None:
+    """Run the command that was called, and end with its exit code."""
+    as_json = "--json" in sys.argv[1:]
+    try:
+        code = hearth.main(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except HearthError as error:
+        _end(error, as_json=as_json)
+    except click.ClickException as error:
+        hint = (
+            error.ctx.get_usage_error_hint()
+            if isinstance(error, click.UsageError) and error.ctx and hasattr(error.ctx, "get_usage_error_hint")
+            else ""
+        )
+        _end(Misused("Usage", error.format_message(), hint), as_json=as_json)
+    except click.Abort:
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except Exception as error:
+        if os.environ.get("HEARTH_TRACEBACK"):
+            raise
+        _end(
+            Misused(
+                "Bug",
+                f"This is a bug in Hearth ({type(error).__name__}).",
+                "Please report it; HEARTH_TRACEBACK=1 shows where.",
+            ),
+            as_json=as_json,
+        )
+
+
+def _end(error: HearthError, *, as_json: bool) -> None:
+    from reconciler.cli.output import fail
+
+    fail(error, as_json=as_json)
+    sys.exit(error.exit_code)

@@ -1,0 +1,118 @@
+"""`hearth agent` and `hearth reconcile`: keep this machine in its desired state, for ever or once.
+
+Where the daemons are systemd's units, `reconcile` does the pass itself, under the lock. Where they are the agent's own child
+processes, it asks the running agent (SIGUSR1) and follows what it writes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler.cli.output import emit, say
+from reconciler.errors import Misused, Transient
+from reconciler.home import Home, write_gates
+from reconciler.lock import held, holder
+from reconciler.settings import Paths, Settings, load
+from reconciler.units import Units
+
+_FOLLOW_SECONDS = 200.0
+_GATES = {
+    "fetched": "fetched", "verified": "signatures and approvals hold", "rendered": "rendered", "checked": "accepted by the daemons",
+    "on trial": "on trial", "applied": "applied", "answering": "still answering", "healed": "put back",
+}  # fmt: skip
+
+
+@click.command()
+@click.pass_obj
+def agent(root: str) -> None:
+    """Keep this machine in the state that its repository describes, until SIGTERM. SIGUSR1 asks for a pass now."""
+    from reconciler.agent import Agent, systemd_notifier
+
+    paths = Paths(Path(root))
+    settings = load(paths)
+    paths.prepare()
+    with held(paths.agent, patience=0.5, words="Another agent already runs for this home."):
+        home = Home(paths, settings, _units(paths, settings), watch=write_gates(paths.gates))
+        Agent(home, notify=systemd_notifier()).run()
+
+
+@click.command()
+@click.option("--wait", is_flag=True, help="See a trial through to its end.")
+@click.option("--json", "as_json", is_flag=True, help="Print the conditions as JSON.")
+@click.pass_obj
+def reconcile(root: str, wait: bool, as_json: bool) -> int:
+    """Run one pass now, and show each gate as it opens."""
+    paths = Paths(Path(root))
+    settings = load(paths)
+    if settings.units == "child":
+        return _ask_agent(paths, as_json=as_json)
+    from reconciler.reconcile import reconcile as one_pass
+
+    paths.prepare()
+    with held(paths.lock):
+        outcome = one_pass(Home(paths, settings, _units(paths, settings), watch=None if as_json else _show), wait=wait)
+    _conclude(paths, outcome.exit_code, as_json=as_json)
+    return outcome.exit_code
+
+
+def _units(paths: Paths, settings: Settings) -> Units:
+    if settings.units == "child":
+        from reconciler.child_units import ChildUnits
+
+        return ChildUnits(paths.run)
+    from reconciler.systemd_units import SystemdUnits
+
+    return SystemdUnits()
+
+
+def _show(gate: str, ok: bool, detail: str) -> None:
+    say(f"{_GATES.get(gate, gate):<32} {detail}", "good" if ok else "bad")
+
+
+def _ask_agent(paths: Paths, *, as_json: bool) -> int:
+    running = holder(paths.agent)
+    if running is None:
+        raise Misused("NoAgent", "No agent runs for this home.", f"Start one: hearth --root {paths.root} agent")
+    paths.gates.unlink(missing_ok=True)
+    os.kill(running, signal.SIGUSR1)
+    code = 2
+    for line in _follow(paths.gates):
+        if line["gate"] == "done":
+            code = int(line["detail"])
+        elif not as_json:
+            _show(line["gate"], line["ok"], line["detail"])
+    _conclude(paths, code, as_json=as_json)
+    return code
+
+
+def _follow(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the gates that the agent writes, until it says that the pass is done."""
+    deadline = time.monotonic() + _FOLLOW_SECONDS
+    seen = 0
+    while time.monotonic() < deadline:
+        lines = path.read_text("utf-8").splitlines(keepends=True) if path.exists() else []
+        for text in (whole for whole in lines[seen:] if whole.endswith("\n")):
+            seen += 1
+            line = json.loads(text)
+            yield line
+            if line["gate"] == "done":
+                return
+        time.sleep(0.05)
+    raise Transient("Busy", "The agent did not finish a pass in time.", "See `hearth status`.")
+
+
+def _conclude(paths: Paths, code: int, *, as_json: bool) -> None:
+    status = json.loads(paths.status.read_text("utf-8"))
+    if as_json:
+        emit(status)
+        return
+    ready = next(condition for condition in status["conditions"] if condition["type"] == "Ready")
+    say(ready["message"], "good" if code == 0 else "bad")

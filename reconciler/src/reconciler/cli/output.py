@@ -1,0 +1,82 @@
+"""How the command speaks: a mark and a sentence for people, JSON for scripts. Colour only on a terminal that wants it.
+
+Text that came from outside (commit messages, host names) goes through `plain` before a terminal sees it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import IO, Any
+
+from reconciler.errors import HearthError
+
+_COLOURS = {"green": "32", "red": "31", "yellow": "33", "dim": "2", "bold": "1"}
+_MARKS = {
+    "good": ("✓", "ok", "green"),
+    "bad": ("✗", "failed", "red"),
+    "note": ("!", "!", "yellow"),
+    "plus": ("+", "+", "green"),
+    "minus": ("-", "-", "red"),
+    "dot": ("·", "-", "dim"),
+}
+
+
+def plain(text: str) -> str:
+    """Return `text` with every character that could move the cursor or hide something made visible."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else f"\\x{ord(character):02x}" for character in text
+    )
+
+
+def styled(text: str, style: str, stream: IO[str] | None = None) -> str:
+    """Return `text` in a colour or weight where the stream is a terminal (NO_COLOR and TERM=dumb are heeded)."""
+    stream = stream or sys.stdout
+    if not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    return f"\033[{_COLOURS[style]}m{text}\033[0m"
+
+
+def mark(kind: str, stream: IO[str] | None = None) -> str:
+    """Return the mark of a line: good, bad, note, plus, minus or dot. Words stand in where the encoding has no such sign."""
+    stream = stream or sys.stdout
+    sign, word, colour = _MARKS[kind]
+    try:
+        sign.encode(getattr(stream, "encoding", None) or "ascii")
+    except UnicodeEncodeError:
+        sign = word
+    return styled(sign, colour, stream)
+
+
+def say(text: str = "", kind: str | None = None) -> None:
+    """Print a line for people, with a mark before it."""
+    print(f"{mark(kind)} {plain(text)}" if kind else plain(text), flush=True)
+
+
+def table(rows: Iterable[Sequence[str]], *, indent: int = 0) -> None:
+    """Print rows in aligned columns; the last column is not padded."""
+    lines = [[plain(cell) for cell in row] for row in rows]
+    widths = [
+        max((len(line[column]) for line in lines if column < len(line) - 1), default=0)
+        for column in range(max(map(len, lines), default=0))
+    ]
+    for line in lines:
+        cells = [cell.ljust(widths[column]) if column < len(line) - 1 else cell for column, cell in enumerate(line)]
+        print(" " * indent + "  ".join(cells).rstrip())
+
+
+def emit(value: Any) -> None:
+    """Print a value as JSON for scripts."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def fail(error: HearthError, *, as_json: bool) -> None:
+    """Say on standard error what went wrong and what to do; as JSON on standard output where scripts asked for it."""
+    if as_json:
+        emit({"error": {"reason": error.reason, "message": error.message, "remedy": error.remedy}})
+        return
+    print(f"{mark('bad', sys.stderr)} {plain(error.message)}", file=sys.stderr)
+    if error.remedy:
+        print(f"  {plain(error.remedy)}", file=sys.stderr)

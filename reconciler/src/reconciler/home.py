@@ -1,0 +1,178 @@
+"""One home as the agent holds it: its settings, its ports to the world, and the few steps that join them to the pure packages.
+
+Owns the wiring. The order of things is `reconcile`'s, the rules are `desired_state`'s, the files `renderers`'.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from renderers.artifact import Artifact
+from renderers.plan import Checker, HomeNetwork, Probe
+
+from reconciler.clock import Clock, SystemClock
+from reconciler.drift import DriftWatch
+from reconciler.errors import HearthError, Stalled, Transient
+from reconciler.generation import Generations
+from reconciler.journal_file import JournalFile
+from reconciler.probe import ProbeResult, ask
+from reconciler.reporter import Reporter
+from reconciler.serving import Serving
+from reconciler.settings import Paths, Settings
+from reconciler.source import Credentials, Source
+from reconciler.units import Units
+
+if TYPE_CHECKING:
+    from desired_state.trust import VerifiedRevision
+
+_GATES_LIMIT = 65_536
+Gate = Callable[[str, bool, str], None]
+"""Called as a pass goes through a gate: its name, whether it opened, and a detail."""
+
+
+class Home:
+    """The ports of one home."""
+
+    def __init__(
+        self, paths: Paths, settings: Settings, units: Units, *, clock: Clock | None = None, watch: Gate | None = None
+    ) -> None:
+        paths.prepare()
+        self.paths = paths
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.version = version("hearth-reconciler")
+        self.journal = JournalFile(paths.journal)
+        self.generations = Generations(paths.state)
+        self.drift = DriftWatch(paths.root, paths.state)
+        self.serving = Serving(paths.served, units, self.clock)
+        self.source = Source(settings.source, Credentials.in_folder(paths.keys), paths.repository, paths.incoming)
+        self.reporter = Reporter(paths, settings, self.version)
+        self._target = paths.target(settings)
+        self._watch = watch
+        if settings.units == "systemd":
+            self.serving.assume(self.generations.active())
+
+    def gate(self, name: str, *, ok: bool = True, detail: str = "") -> None:
+        """Say that the pass went through a gate."""
+        if self._watch:
+            self._watch(name, ok, detail)
+
+    def verify(self, tip: str, floor: str | None, on_batch: Callable[[str], None]) -> VerifiedRevision:
+        """Verify every commit from the floor to `tip`, which was fetched; `on_batch` gets the last commit of each verified batch.
+
+        Raises:
+            Stalled: a rule of trust refuses one of them. Transient: the repository on disk is damaged.
+        """
+        return self._verified(self.source.incoming, self.source.store / "objects", tip, floor, on_batch)
+
+    def revision(self, commit: str) -> VerifiedRevision:
+        """Return a commit that was verified before, from the store that holds nothing else.
+
+        Raises:
+            Transient: the store is damaged.
+        """
+        return self._verified(self.source.store, None, commit, commit, lambda _: None)
+
+    def render(self, revision: VerifiedRevision) -> Artifact:
+        """Load and render a verified revision.
+
+        Raises:
+            Stalled: its household does not load, or is another than the one this device joined.
+        """
+        from desired_state.load import load
+
+        from renderers import render
+
+        loaded = load(dict(revision.files))
+        if loaded.state is None:
+            first, *more = [finding for finding in loaded.findings if finding.severity == "error"]
+            also = f" ({len(more)} more)" if more else ""
+            raise Stalled(
+                "HouseholdInvalid", f"The household has an error: {first}{also}.", "`hearth check` names all of them."
+            )
+        if loaded.state.household.id != self.settings.household:
+            raise Stalled(
+                "OtherHousehold",
+                "household.yaml names another household than the one this device joined.",
+                "Put the id back.",
+            )
+        return render(loaded.state.household, self._target)
+
+    def check(self, checkers: Sequence[Checker], root: Path) -> None:
+        """Let each daemon check its staged files, in a cage.
+
+        Raises:
+            Stalled: a daemon does not accept them. Transient: its checker could not run.
+        """
+        from reconciler.check import check
+
+        check(checkers, root)
+
+    def ask(self, probes: Sequence[Probe]) -> tuple[ProbeResult, ...]:
+        """Ask the running daemons."""
+        return ask(probes)
+
+    def source_answers(self) -> bool:
+        """Whether the source answers at this moment."""
+        try:
+            self.source.peek()
+        except HearthError:
+            return False
+        return True
+
+    def network_up(self, network: HomeNetwork | None) -> bool:
+        """Whether the cable is in and the router answers; a bench has neither, and counts as up."""
+        from reconciler.link import link_up, router_answers
+
+        return network is None or (link_up(network.interface) and router_answers(network.router))
+
+    def network_difference(self, network: HomeNetwork | None) -> tuple[str, str] | None:
+        """Return reason and message where this machine's own address is not the one that the household gives it."""
+        if network is None:
+            return None
+        import psutil
+
+        own = [address.address for address in psutil.net_if_addrs().get(network.interface, [])]
+        if network.address in own:
+            return None
+        return (
+            "AddressDiffers",
+            f"{network.interface} should have the address {network.address}. `hearth doctor` shows how to set it.",
+        )
+
+    def close(self) -> None:
+        """Let go of the units: child processes end, systemd's units run on."""
+        self.serving.close()
+
+    def _verified(
+        self, folder: Path, borrows: Path | None, tip: str, floor: str | None, on_batch: Callable[[str], None]
+    ) -> VerifiedRevision:
+        from desired_state.history import HistoryError, Repository
+        from desired_state.trust import Anchor, Refused, verify
+
+        anchor = Anchor(self.settings.household, self.settings.genesis, floor)
+        try:
+            objects = Repository.open(folder, borrows=borrows)
+            return verify(objects, tip, anchor, on_batch=lambda commit, _: on_batch(commit))
+        except Refused as refused:
+            raise Stalled(refused.reason, refused.sentence, refused.remedy) from None
+        except HistoryError as error:
+            raise Transient(
+                "RepositoryDamaged", error.message, error.remedy or "`hearth doctor` looks at the disk."
+            ) from None
+
+
+def write_gates(path: Path) -> Gate:
+    """Return a watcher that writes each gate as a line of JSON, for a command in another process to follow. Bounded."""
+
+    def watch(name: str, ok: bool, detail: str) -> None:
+        if path.exists() and path.stat().st_size > _GATES_LIMIT:
+            path.unlink()
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"gate": name, "ok": ok, "detail": detail}) + "\n")
+
+    return watch
