@@ -1,0 +1,102 @@
+"""The appliance's root file system as two read-only layers, built through pi-gen-stage or taken from the cache.
+
+The lower layer is Debian with the daemons, named by what the stage says of them; the upper one is Hearth as it stands in this
+checkout, named by its wheels and its installer. So a change of code costs seconds. Does not boot anything.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+STAGE = CHECKOUT / "pi-gen-stage"
+PYTHON = "3.13"
+_KEPT = 6
+
+
+def cache() -> Path:
+    """Return the folder for what is costly to build (XDG Base Directory Specification)."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hearth" / "appliance"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def layers() -> tuple[Path, Path]:
+    """Return the layers to mount, upper one first; the first time this takes a minute."""
+    with _only_one():
+        daemons = _daemons_layer()
+        hearth = _hearth_layer(daemons)
+        _forget_old_ones(keep={daemons, hearth})
+    return hearth, daemons
+
+
+def wheels(folder: Path, *, with_dependencies: bool = False) -> str:
+    """Build this checkout's wheels into `folder` and return the SHA-256 of the list that names them all."""
+    extra = ["--with-dependencies", PYTHON] if with_dependencies else []
+    _step([CHECKOUT / "script/wheels", folder, *extra])
+    return _fingerprint([folder / "requirements.txt"])
+
+
+def _daemons_layer() -> Path:
+    recipe = [STAGE / "build-rootfs", STAGE / "prerun.sh", *sorted((STAGE / "00-daemons").rglob("*")), _here("build-layer")]
+    layer = cache() / f"daemons-{_fingerprint(recipe)}.squashfs"
+    if not layer.exists():
+        _step([_here("build-layer"), "-", layer, "00-daemons"])
+    return layer
+
+
+def _hearth_layer(daemons: Path) -> Path:
+    recipe = [CHECKOUT / "script/install", *sorted((STAGE / "01-hearth").rglob("*"))]
+    with tempfile.TemporaryDirectory() as folder:
+        made = wheels(Path(folder))
+        layer = cache() / f"hearth-{_digest([daemons.name, made, _fingerprint(recipe)])}.squashfs"
+        if not layer.exists():
+            wheels(Path(folder), with_dependencies=True)
+            _step([_here("build-layer"), daemons, layer, "01-hearth"], HEARTH_WHEELS=folder)
+    return layer
+
+
+def _here(name: str) -> Path:
+    return Path(__file__).with_name(name)
+
+
+def _step(argv: list[Path | str], **environment: str) -> None:
+    # pip's own settings are the host's: its folders and certificates mean nothing inside the appliance.
+    inherited = os.environ if argv[0] == CHECKOUT / "script/wheels" else {k: v for k, v in os.environ.items() if not k.startswith("PIP_")}
+    done = subprocess.run(argv, env={**inherited, **environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{Path(argv[0]).name} failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+
+
+def _fingerprint(paths: list[Path]) -> str:
+    return _digest([f"{path.name} {path.stat().st_mode:o} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in paths if path.is_file()])
+
+
+def _digest(lines: list[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+@contextmanager
+def _only_one() -> Iterator[None]:
+    with (cache() / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _forget_old_ones(*, keep: set[Path]) -> None:
+    for layer in keep:
+        os.utime(layer)
+    for kind in ("daemons", "hearth"):
+        newest_first = sorted(cache().glob(f"{kind}-*.squashfs"), key=lambda path: path.stat().st_mtime, reverse=True)
+        for layer in newest_first[_KEPT:]:
+            layer.unlink()
+    for leftover in cache().glob("*.squashfs.*"):
+        shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink()
