@@ -14,8 +14,9 @@ from types import MappingProxyType
 from desired_state import folder, references
 from desired_state.finding import Finding, Severity
 from desired_state.folder import HouseholdUnreadable, read_folder
-from desired_state.model import FILES, Household, Part
-from desired_state.reading import MAX_FINDINGS, Path, ReadFile, did_you_mean, dotted, read_file
+from desired_state.model import FILES, Household
+from desired_state.problem import Kind, Known, Problem, did_you_mean
+from desired_state.reading import MAX_FINDINGS, ReadFile, dotted, read_file
 from desired_state.strict_yaml import shown
 
 __all__ = ["DesiredState", "HouseholdUnreadable", "Loaded", "load", "read_folder"]
@@ -93,17 +94,27 @@ def _about_file(path: str, code: str, message: str, severity: Severity = Severit
 
 
 def _assemble(read: Mapping[str, ReadFile]) -> Household | None:
-    """Return the household of all files that could be read; None without the three that every household has."""
-    parts: list[Part] = [each.part for each in read.values() if each.part]
-    if not all(name in read and read[name].part for name in REQUIRED):
+    """Return the household as far as its files could be read; None without the home itself. All parts are valid already."""
+    if "household.yaml" not in read or read["household.yaml"].part is None:
         return None
+    parts = [each.part for each in read.values() if each.part]
     values = {field: getattr(part, field) for part in parts for field in type(part).model_fields}
     return Household.model_construct(**values)
 
 
-def _spanning(household: Household, read: Mapping[str, ReadFile], files: Mapping[str, bytes]) -> Iterator[Finding]:
+def _known(read: Mapping[str, ReadFile], files: Mapping[str, bytes]) -> Known:
+    kinds: tuple[tuple[Kind, str], ...] = (
+        ("people", "people.yaml"),
+        ("groups", "devices.yaml"),
+        ("devices", "devices.yaml"),
+    )
+    ids = {kind: read[file].keys((kind,)) for kind, file in kinds if file in read}
     secrets = frozenset(name for name in map(folder.secret_of, files) if name)
-    for problem in references.check(household, secrets):
+    return Known({kind: keys for kind, keys in ids.items() if keys is not None}, secrets)
+
+
+def _spanning(household: Household, read: Mapping[str, ReadFile], files: Mapping[str, bytes]) -> Iterator[Finding]:
+    for problem in references.check(household, _known(read, files)):
         yield _placed(problem, read)
     missing = [name for name in folder.TRUST_FILES if f"trust/{name}" not in files]
     if missing:
@@ -120,12 +131,11 @@ _FILE_OF = MappingProxyType(
 )
 
 
-def _placed(problem: references.Problem, read: Mapping[str, ReadFile]) -> Finding:
-    path: Path = tuple(str(step) for step in problem.path)
-    file = _FILE_OF[path[0]]
+def _placed(problem: Problem, read: Mapping[str, ReadFile]) -> Finding:
+    file = _FILE_OF[problem.path[0]]
     if file not in read:
-        return Finding(file, 0, 0, dotted(path), problem.severity, problem.code, problem.message)
-    return read[file].finding(path, problem.severity, problem.code, problem.message)
+        return Finding(file, 0, 0, dotted(problem.path), problem.severity, problem.code, problem.message)
+    return read[file].finding(problem.path, problem.severity, problem.code, problem.message)
 
 
 def _bounded(findings: Iterator[Finding] | list[Finding] | tuple[Finding, ...]) -> tuple[Finding, ...]:

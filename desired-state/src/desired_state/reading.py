@@ -6,27 +6,31 @@ What spans several values or files is `references`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Union, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from desired_state.finding import Finding, Severity
 from desired_state.model import FILES, Block, Part
+from desired_state.problem import did_you_mean
+from desired_state.salvage import Plain, judged, salvaged
 from desired_state.strict_yaml import Listing, Mapped, Node, Scalar, parse, shown
 
 MAX_FINDINGS = 200
 Path = tuple[str, ...]
-Plain = str | list["Plain"] | dict[str, "Plain"]
 _SECRET_WORDS = ("pass", "secret", "token", "key", "credential", "pin")
 
 
 @dataclass(frozen=True, slots=True)
 class ReadFile:
-    """A file as far as it could be read. `part` is None if anything in it is wrong."""
+    """A file as far as it could be read: `part` is whole only if there are no findings.
+
+    With findings it lacks what they are about, so that the rules between values can still judge the rest; None if too
+    little is left.
+    """
 
     name: str
     root: Node | None
@@ -35,8 +39,16 @@ class ReadFile:
 
     def finding(self, path: Path, severity: Severity, code: str, message: str) -> Finding:
         """Return a finding at the value (or, failing that, at the nearest thing around it) that `path` names."""
+        path = _indexed(self.root, path)
         line, column = _place_of_value(self.root, path)
         return Finding(self.name, line, column, dotted(path), severity, code, message)
+
+    def keys(self, path: Path) -> frozenset[str] | None:
+        """Return the keys of the mapping at `path`, also of entries with mistakes; None if the file could not be read."""
+        node = _find(self.root, path)
+        if self.root is None:
+            return None
+        return frozenset(key.text for key, _ in node.entries) if isinstance(node, Mapped) else frozenset()
 
 
 def read_file(name: str, raw: bytes) -> ReadFile:
@@ -54,7 +66,7 @@ def read_file(name: str, raw: bytes) -> ReadFile:
     empties = tuple(_empties(name, parsed.root))
     part, wrong = _validated(name, parsed.root, {finding.field for finding in empties})
     findings = (*faults, *empties, *wrong)
-    return ReadFile(name, parsed.root, None if findings else part, findings)
+    return ReadFile(name, parsed.root, part, findings)
 
 
 def dotted(path: Path) -> str:
@@ -99,20 +111,19 @@ def _plain(node: Node) -> Plain:
 
 
 def _validated(name: str, root: Node, already: set[str]) -> tuple[Part | None, tuple[Finding, ...]]:
-    model = FILES[name]
-    try:
-        return model.model_validate(_plain(root), by_alias=True, by_name=False), ()
-    except ValidationError as error:
-        complaints = error.errors(include_url=False, include_input=False)
+    model, raw = FILES[name], _plain(root)
+    part, complaints = judged(model, raw)
     findings: dict[tuple[str, int, int], Finding] = {}
     for complaint in complaints[:MAX_FINDINGS]:
         finding = _complaint(name, model, root, complaint)
         if finding.field not in already or finding.code == "unknown-field":
             findings.setdefault((finding.field, finding.line, finding.column), finding)
-    return None, tuple(findings.values())
+    if complaints:
+        part = salvaged(model, raw, complaints)
+    return part, tuple(findings.values())
 
 
-def _complaint(name: str, model: type[Part], root: Node, complaint: Mapping[str, Any]) -> Finding:
+def _complaint(name: str, model: type[Part], root: Node, complaint: ErrorDetails) -> Finding:
     steps = tuple(str(step) for step in complaint["loc"])
     at_key = "[key]" in steps
     path = steps[: steps.index("[key]")] if at_key else steps
@@ -140,7 +151,7 @@ class _Spot:
         return f"{shown(self.node.text)} " if isinstance(self.node, Scalar) and not hidden else ""
 
 
-def _words(kind: str, complaint: Mapping[str, Any], model: type[Part], spot: _Spot) -> tuple[str, str]:
+def _words(kind: str, complaint: ErrorDetails, model: type[Part], spot: _Spot) -> tuple[str, str]:
     context = complaint.get("ctx", {})
     if kind == "value":
         return "bad-value", f"{spot.quoted}{context['sentence']}"
@@ -169,12 +180,6 @@ def _unknown_field(model: type[Part], path: Path) -> tuple[str, str]:
         return "not-supported", "is not supported yet: a block holds at all times, take this line out"
     known = [field.alias or name for name, field in part.model_fields.items()] if part else []
     return "unknown-field", f"is not a field here{did_you_mean(key, known)}; known are {', '.join(known)}"
-
-
-def did_you_mean(written: str, known: list[str]) -> str:
-    """Return `: did you mean "x"?` for the known word nearest to what was written, or nothing."""
-    close = get_close_matches(written[:64], known, n=1, cutoff=0.6)
-    return f': did you mean "{close[0]}"?' if close else ""
 
 
 def _part_at(model: type[Part], path: Path) -> type[Part] | None:
@@ -210,6 +215,17 @@ def _find(root: Node | None, path: Path) -> Node | None:
             return None
         node = next((child for key, child in _children(node) if key == step), None)
     return node
+
+
+def _indexed(root: Node | None, path: Path) -> Path:
+    """Return the path with the items of unordered lists, which are named by their text, as their positions."""
+    for length in range(1, len(path) + 1):
+        parent = _find(root, path[: length - 1])
+        if isinstance(parent, Listing) and not path[length - 1].isdigit():
+            texts = [item.text for item in parent.items if isinstance(item, Scalar)]
+            position = (str(texts.index(path[length - 1])),) if path[length - 1] in texts else ()
+            return _indexed(root, (*path[: length - 1], *position, *path[length:])) if position else path[: length - 1]
+    return path
 
 
 def _place_of_value(root: Node | None, path: Path) -> tuple[int, int]:
