@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from renderers.plan import Plan, Unit
+
+from reconciler.errors import HearthError
 
 _WORDS_LIMIT = 300
 
@@ -128,6 +130,22 @@ def revivals(plan: Plan, states: Mapping[str, UnitState]) -> tuple[UnitStep, ...
         for unit in plan.units
         if not states.get(unit.name, UnitState(running=False)).running
     )
+
+
+def take_all(steps: Iterable[UnitStep], take: Callable[[UnitStep], None]) -> None:
+    """Take every step, also after one failed: a home with one broken service keeps the others.
+
+    Raises:
+        HearthError: the first failure.
+    """
+    failed: list[HearthError] = []
+    for step in steps:
+        try:
+            take(step)
+        except HearthError as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
 
 
 def matching(unit: Unit, lines: Iterable[str]) -> tuple[Fault, ...]:
