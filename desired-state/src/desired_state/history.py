@@ -7,16 +7,19 @@ that has these, or replacements, is refused when it is opened, so that stock git
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pygit2
-from pygit2.enums import FileMode, ObjectType, RepositoryInitFlag
+from pygit2.enums import FileMode, ObjectType, RepositoryInitFlag, RepositoryOpenFlag
 
 from desired_state.trust.objects import Kind, Unusable
+from desired_state.trust.refusal import Refused
 
 _KINDS: Mapping[Kind, ObjectType] = {"commit": ObjectType.COMMIT, "tree": ObjectType.TREE, "blob": ObjectType.BLOB}
+_INFO_LIMIT = 8_192
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -45,10 +48,11 @@ class Repository:
         `borrows` is the one object folder that this repository may read from through `info/alternates`.
 
         Raises:
-            HistoryError: there is none, it is not ours to read, or it shows its history otherwise than it is.
+            HistoryError: there is none, or libgit2 cannot read it.
+            Refused: rule 1: it is shallow, has grafts, replacements or other alternates.
         """
         with _said(f"{path} cannot be opened as a git repository"):
-            repository = pygit2.Repository(str(path))
+            repository = pygit2.Repository(str(path), RepositoryOpenFlag.NO_SEARCH)
         _refuse_tricks(repository, path, borrows)
         return cls(repository)
 
@@ -204,6 +208,29 @@ class Repository:
         with _said("git's configuration cannot be read"):
             return self._git.config[name] if name in self._git.config else None  # noqa: SIM401 -- pygit2's Config has no get
 
+    def configure(self, name: str, value: str) -> None:
+        """Set a git setting of this repository, as `git config` would.
+
+        Raises:
+            HistoryError: the configuration cannot be written.
+        """
+        with _said("git's configuration cannot be written"):
+            self._git.config[name] = value
+
+
+def write_durably() -> None:
+    """Make every later write of this process reach the disk before it counts (gitfaq: core.fsync). Slow; for devices."""
+    pygit2.settings.enable_fsync_gitdir(True)
+
+
+def global_setting(name: str) -> str | None:
+    """Return a git setting of this person or machine, outside any repository; None if it is not set or cannot be read."""
+    try:
+        config = pygit2.Config.get_global_config()
+        return config[name] if name in config else None  # noqa: SIM401 -- as above
+    except (OSError, pygit2.GitError):
+        return None
+
 
 def _oid(text: str) -> pygit2.Oid:
     if len(text) != 40 or not _HEX.issuperset(text):
@@ -213,7 +240,7 @@ def _oid(text: str) -> pygit2.Oid:
 
 @contextmanager
 def _said(what: str) -> Iterator[None]:
-    """Turn whatever libgit2 raises into one sentence."""
+    """Turn whatever libgit2 or the disk raises into one sentence."""
     try:
         yield
     except (pygit2.GitError, OSError, KeyError, ValueError) as error:
@@ -221,47 +248,42 @@ def _said(what: str) -> Iterator[None]:
 
 
 def _remedy(error: str) -> str:
-    return "Run `git config --global --add safe.directory PATH` if you trust its owner." if "not owned" in error else ""
+    if "not owned" in error:
+        return "If you trust its owner, run `git config --global --add safe.directory PATH`."
+    if "object format" in error or "objectformat" in error:
+        return "Hearth reads SHA-1 repositories: make it anew with `git init --object-format=sha1`."
+    return ""
 
 
 def _refuse_tricks(repository: pygit2.Repository, path: Path, borrows: Path | None) -> None:
     """Rule 1, for the repository: nothing that makes history look other than the objects say."""
-    folder = _shared_folder(Path(repository.path))
-    for name in ("shallow", "info/grafts"):
-        if (folder / name).exists():
-            raise HistoryError(
-                f"{path} has a {name} file, so its history is not what the commits say",
-                "Fetch the whole history: `git fetch --unshallow`, or clone again.",
-            )
-    _refuse_alternates(folder, path, borrows)
     with _said(f"{path} cannot be read"):
+        folder = _shared_folder(Path(repository.path))
+        for name in ("shallow", "info/grafts"):
+            if (folder / name).exists():
+                raise _trick(
+                    f"{path} has a file {name}", "Fetch the whole history: `git fetch --unshallow`, or clone again."
+                )
         if any(name.startswith("refs/replace/") for name in repository.references):
-            raise HistoryError(
-                f"{path} has refs/replace, so its history is not what the commits say",
-                "Delete them: `git replace --delete ID`.",
-            )
-        if "extensions.objectformat" in repository.config and repository.config["extensions.objectformat"] != "sha1":
-            raise HistoryError(
-                f"{path} uses another object format than SHA-1", "Make it again with `git init --object-format=sha1`."
-            )
+            raise _trick(f"{path} has refs/replace", "Delete them: `git replace --delete ID`.")
+        lent = borrows.absolute() if borrows else None
+        for name in ("objects/info/alternates", "objects/info/http-alternates"):
+            if _lines(folder / name) not in ([], [str(lent)]) or (lent and _lines(lent.parent / name)):
+                raise _trick(f"{path} borrows objects by {name}", "Clone it without --shared or --reference.")
 
 
-def _refuse_alternates(folder: Path, path: Path, borrows: Path | None) -> None:
-    for name in ("objects/info/alternates", "objects/info/http-alternates"):
-        file = folder / name
-        with _said(f"{path} cannot be read"):
-            if not file.exists():
-                continue
-            lines = file.read_text("utf-8", "replace")[:8192].splitlines()
-        if borrows is None or [Path(line) for line in lines] != [borrows]:
-            raise HistoryError(
-                f"{path} borrows objects from another repository ({name})", "Clone it without --shared or --reference."
-            )
+def _trick(what: str, remedy: str) -> Refused:
+    return Refused(1, "RepositoryTrick", f"{what}, so its history need not be what its commits say", remedy)
+
+
+def _lines(file: Path) -> list[str]:
+    if not file.exists():
+        return []
+    with file.open("rb") as content:
+        return os.fsdecode(content.read(_INFO_LIMIT)).splitlines()
 
 
 def _shared_folder(git_folder: Path) -> Path:
     """Return the folder of objects and references, which a linked working folder shares (gitrepository-layout(5))."""
-    link = git_folder / "commondir"
-    if not link.is_file():
-        return git_folder
-    return (git_folder / link.read_text("utf-8", "replace")[:4096].strip()).resolve()
+    shared = _lines(git_folder / "commondir")
+    return (git_folder / shared[0]).resolve() if shared else git_folder
