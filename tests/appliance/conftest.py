@@ -11,7 +11,7 @@ import pytest
 
 from .harness import Appliance, Home
 
-_PROGRAMS = ("systemd-nspawn", "mmdebstrap", "mksquashfs", "zstd", "capsh", "setpriv", "nsenter", "ip", "dig", "dnsmasq")
+_PROGRAMS = ("systemd-nspawn", "mmdebstrap", "mksquashfs", "capsh", "setpriv", "nsenter", "ip", "dig", "dnsmasq")
 
 
 def obstacle() -> str | None:
