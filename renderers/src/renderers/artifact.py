@@ -7,6 +7,7 @@ It holds no secret, no time and no commit id, so equal households give equal dig
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,19 +24,26 @@ RENDERER_VERSION = "0.1.0"
 """Raised with every change that renders any household differently."""
 
 
+_STATE = PurePosixPath("/var/lib/hearth")
+_RUN = PurePosixPath("/run/hearth")
+_LEASES = PurePosixPath("/var/lib/misc/dnsmasq.leases")
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """Where the files will run.
 
     `appliance` is a Pi: fixed paths, standard ports. `bench` is a folder on any machine, with the daemons as child processes on
-    loopback: every IPv4 address a.b.c.d of the home or the internet stands at 127.b.c.d, home services at `port`, upstreams at `upstream_port`.
+    loopback: every IPv4 address a.b.c.d of the home or the internet stands at 127.b.c.d (an IPv6 address at the 127.x.y.z of its last
+    three bytes), home services at `port`, upstreams at `upstream_port`. `leases` is where DHCP remembers whom it gave which address.
     """
 
     name: Literal["appliance", "bench"] = "appliance"
-    state: PurePosixPath = PurePosixPath("/var/lib/hearth")
-    run: PurePosixPath = PurePosixPath("/run/hearth")
+    state: PurePosixPath = _STATE
+    run: PurePosixPath = _RUN
     port: int = 53
     upstream_port: int = 53
+    leases: PurePosixPath = _LEASES
 
     @property
     def current(self) -> PurePosixPath:
@@ -43,8 +51,10 @@ class Target:
         return self.state / "current"
 
     def address(self, real: str) -> str:
-        """Return the address at which `real` (IPv4, dotted) is served or reached in this target."""
-        return real if self.name == "appliance" else "127." + real.split(".", 1)[1]
+        """Return the address at which `real` is served or reached in this target."""
+        if self.name == "appliance":
+            return real
+        return ".".join(str(byte) for byte in (127, *ipaddress.ip_address(real).packed[-3:]))
 
 
 APPLIANCE = Target()

@@ -41,7 +41,10 @@ class Checker:
 
 @dataclass(frozen=True, slots=True)
 class DnsProbe:
-    """A question to a running resolver. `expect`: `address` (exactly `value`), `nxdomain`, or `answered` (any answer that shows an upstream was reached)."""
+    """A question to a running resolver.
+
+    `expect`: `address` (exactly `value`), `nxdomain`, or `answered` (any answer that shows an upstream was reached).
+    """
 
     name: str
     server: str
