@@ -20,6 +20,7 @@ from reconciler.run import Finished, find_program, run
 _BOOTED = Path("/run/systemd/system")  # sd_booted(3)
 _OUTPUT_LIMIT = 100_000
 _START_SECONDS = 10.0
+"""What building the cage may take on a busy machine, beside the checker's own time."""
 _ECHO = "/bin/echo"
 _SYSTEMD_LIMITS = (
     "DynamicUser=yes",

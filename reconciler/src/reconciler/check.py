@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from renderers.plan import Checker
@@ -21,17 +22,23 @@ from reconciler.units import plain
 Cage = Callable[..., Finished]
 
 _MOST_LINES = 3
+_AT_ONCE = 4
 
 
 def check(checkers: Sequence[Checker], root: Path, *, cage: Cage = caged) -> None:
-    """Run each checker on the staged generation in the folder `root`.
+    """Run each checker on the staged generation in the folder `root`, a few at once.
 
     Raises:
         Stalled: a daemon refuses the files, or says something unknown about them (ValidationFailed, in its own words).
         Transient: a checker is missing, was stopped, or could not be caged (CheckerUnavailable).
     """
-    for checker in checkers:
-        objections = objected(checker, cage(checker.command, root, seconds=checker.seconds))
+
+    def judged(checker: Checker) -> tuple[str, ...]:
+        return objected(checker, cage(checker.command, root, seconds=checker.seconds))
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        judgements = tuple(pool.map(judged, checkers))
+    for checker, objections in zip(checkers, judgements, strict=True):
         if objections:
             raise Stalled(
                 "ValidationFailed",

@@ -16,6 +16,7 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import signal
 import struct
 import sys
 from collections.abc import Iterable, Sequence
@@ -79,7 +80,7 @@ def become_nobody() -> None:
 
 
 def limit_resources(seconds: float) -> None:
-    """Bound processor time, memory and open files; forbid core dumps and writing to files at all."""
+    """Bound time (the timer outlives exec, setitimer(2)), processor time, memory and open files; forbid core dumps and writing to files at all."""
     for what, most in (
         (resource.RLIMIT_CPU, int(seconds) + 1),
         (resource.RLIMIT_AS, _MEMORY),
@@ -88,6 +89,7 @@ def limit_resources(seconds: float) -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(what, (most, most))
+    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def forbid_processes() -> bool:

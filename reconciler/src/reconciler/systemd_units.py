@@ -33,7 +33,7 @@ class SystemdUnits:
     def __init__(self, groups: Path = _SLICE) -> None:
         self._groups = groups
 
-    def perform(self, steps: Sequence[UnitStep], plan: Plan) -> None:
+    def perform(self, steps: Sequence[UnitStep], plan: Plan) -> None:  # noqa: ARG002 - systemd has its own unit files
         """Take all steps in order, also after one failed. A restart waits until systemd calls the unit started.
 
         Raises:
