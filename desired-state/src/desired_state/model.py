@@ -6,9 +6,10 @@ Mappings are read-only views, lists whose order means nothing are frozen sets.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
@@ -27,10 +28,12 @@ from desired_state.scalars import (
     Ipv6,
     LocalName,
     Mac,
+    NameTarget,
     Network4,
     Network6,
     PersonId,
     Port,
+    Reader,
     SecretReference,
     ShareName,
     Size,
@@ -49,13 +52,11 @@ T = TypeVar("T")
 Frozen = Annotated[Mapping[K, V], AfterValidator(MappingProxyType), PlainSerializer(dict)]
 
 
-def _items_once(value: Any) -> Any:
-    if isinstance(value, list):
-        seen: set[Any] = set()
-        for item in value:
-            if isinstance(item, str) and item in seen:
-                raise fault(f"names {item!r} twice: leave one out")
-            seen.add(item if isinstance(item, str) else id(item))
+def _items_once(value: object) -> object:
+    texts = [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+    twice = next((text for text, count in Counter(texts).items() if count > 1), None)
+    if twice is not None:
+        raise fault(f"names {twice[:60]!a} twice: leave one out")
     return value
 
 
@@ -66,7 +67,9 @@ AtLeastOne = Annotated[frozenset[T], BeforeValidator(_items_once), Field(min_len
 class Part(BaseModel):
     """A part of the household: immutable, and unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
 
 class Network(Part):
@@ -159,7 +162,7 @@ class Dns(Part):
 
     upstreams: tuple[Ip, ...] = Field(min_length=1, max_length=8)
     """The resolvers that answer for the rest of the internet, in order of preference."""
-    names: Frozen[LocalName, Literal["appliance"] | Ip | Id] = Field(default_factory=lambda: MappingProxyType({}))
+    names: Frozen[LocalName, NameTarget] = Field(default_factory=lambda: MappingProxyType({}))
     """Further names inside the home's domain: an address, a device that has one, or `appliance`."""
     blocked: Frozen[Id, Block] = Field(default_factory=lambda: MappingProxyType({}))
     """Blocks by id, so that people and changes can name them."""
@@ -181,7 +184,7 @@ class Share(Part):
     """Whether Macs may back up to it."""
     limit: Size | None = None
     """How large backups may grow; only with time_machine."""
-    access: Frozen[Literal["everyone"] | PersonId, Level] = Field(default_factory=lambda: MappingProxyType({}))
+    access: Frozen[Reader, Level] = Field(default_factory=lambda: MappingProxyType({}))
     """Who may read, or read, save and delete (write). `everyone` is everyone in people.yaml, future ones too."""
 
 

@@ -1,4 +1,6 @@
-"""The types of single values in a household file. Every value arrives as text; each type reads it or says what to write instead.
+"""The types of single values in a household file.
+
+Every value arrives as text; each type reads it or says what to write instead.
 
 Owns patterns, limits and reserved words. Does not own structure (`model`) or what spans several values (`references`).
 """
@@ -9,10 +11,13 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Callable
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BeforeValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+N = TypeVar("N", ipaddress.IPv4Network, ipaddress.IPv6Network)
 
 RESERVED_IDS = frozenset({
     "appliance", "everyone", "nobody", "nogroup", "root", "localhost", "hearth", "wpad", "use-application-dns", "broadcasthost",
@@ -39,27 +44,44 @@ def _text_of(value: Any, what: str) -> str:
     return value
 
 
-def _name(what: str, pattern: str, hint: str, reserved: frozenset[str] = frozenset()) -> Callable[[Any], str]:
-    shape = re.compile(pattern)
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The form of a text: what it is called, its pattern and what to write instead, for the reader and for the JSON Schema."""
 
-    def read(value: Any) -> str:
-        text = _text_of(value, what)
-        if not shape.fullmatch(text):
+    what: str
+    pattern: str
+    hint: str
+    reserved: frozenset[str] = frozenset()
+    longest: int = 253
+
+    def read(self, value: object) -> str:
+        """Return the text if it has this form.
+
+        Raises:
+            PydanticCustomError: it has not; the sentence says what to write instead.
+        """
+        text = _text_of(value, self.what)
+        if not self._fits(text):
             better = text.strip().lower()
-            also = f"; {better!r} would do" if better != text and shape.fullmatch(better) and better not in reserved else ""
-            raise fault(f"is not {what}: {hint}{also}")
-        if text in reserved:
+            also = f"; {better!r} would do" if self._fits(better) and better not in self.reserved else ""
+            raise fault(f"is not {self.what}: {self.hint}{also}")
+        if text in self.reserved:
             raise fault("is a reserved word: choose another name")
         return text
 
-    return read
+    def _fits(self, text: str) -> bool:
+        return len(text) <= self.longest and re.fullmatch(self.pattern, text) is not None
 
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self.read, handler(source))
 
-def _domain(value: Any) -> str:
-    text = _text_of(value, "a domain name")
-    if len(text) > 253 or not re.fullmatch(DOMAIN_PATTERN, text):
-        raise fault("is not a domain name: write it in lower case without a dot at the end, like example.com (international names in their xn-- form)")
-    return text
+    def __get_pydantic_json_schema__(self, _core: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        schema = {
+            "type": "string",
+            "pattern": f"^(?:{self.pattern})$",
+            "description": f"{self.what}: {self.hint}.".capitalize(),
+        }
+        return schema | ({"not": {"enum": sorted(self.reserved)}} if self.reserved else {})
 
 
 def _mac(value: Any) -> str:
@@ -76,18 +98,29 @@ def _mac(value: Any) -> str:
 
 def _plain_ip(value: Any, version: int) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     if isinstance(value, ipaddress.IPv4Address if version == 4 else ipaddress.IPv6Address):
-        return value  # type: ignore[no-any-return]
-    example = "192.168.10.20" if version == 4 else "fd00:10::20"
+        return value
+    wanted = f"is not an IPv{version} address: write it like {'192.168.10.20' if version == 4 else 'fd00:10::20'}"
     text = _text_of(value, f"an IPv{version} address")
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
-        raise fault(f"is not an IPv{version} address: write it like {example}") from None
+        raise fault(wanted) from None
     if address.version != version or getattr(address, "scope_id", None):
-        raise fault(f"is not an IPv{version} address: write it like {example}, without a zone")
-    if address.is_multicast or address.is_unspecified or address.is_loopback or address.is_reserved and version == 4:
+        raise fault(f"{wanted}, without a zone")
+    if _is_special(address):
         raise fault("is not the address of one machine: it is a loopback, multicast, reserved or empty address")
     return address
+
+
+def _is_special(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address):
+        special = address.ipv4_mapped is not None
+    else:
+        special = address.is_reserved or address in _THIS_NETWORK
+    return special or address.is_multicast or address.is_unspecified or address.is_loopback
+
+
+_THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")  # RFC 791, section 3.2
 
 
 def _ipv4(value: Any) -> ipaddress.IPv4Address:
@@ -108,31 +141,45 @@ def _network(value: Any) -> ipaddress.IPv4Network:
     if isinstance(value, ipaddress.IPv4Network):
         return value
     text = _text_of(value, "a network")
-    try:
-        if not re.fullmatch(r"[0-9.]{7,15}/[0-9]{1,2}", text):
-            raise ValueError
-        return ipaddress.IPv4Network(text)
-    except ValueError:
-        raise fault("is not an IPv4 network: write its first address and prefix length, like 192.168.10.0/24") from None
+    network = _read_network(ipaddress.IPv4Network, r"[0-9.]{7,15}/[0-9]{1,2}", text)
+    if network is None:
+        raise fault("is not an IPv4 network: write its first address and prefix length, like 192.168.10.0/24")
+    return network
 
 
 def _network6(value: Any) -> ipaddress.IPv6Network:
     if isinstance(value, ipaddress.IPv6Network):
         return value
     text = _text_of(value, "a network")
+    network = _read_network(ipaddress.IPv6Network, r"[0-9a-f:]{2,39}/[0-9]{1,3}", text)
+    if network is None:
+        raise fault("is not an IPv6 network: write its first address and prefix length, like fd00:10::/64")
+    return network
+
+
+def _read_network(kind: type[N], pattern: str, text: str) -> N | None:
     try:
-        if not re.fullmatch(r"[0-9a-f:]{2,39}/[0-9]{1,3}", text):
-            raise ValueError
-        return ipaddress.IPv6Network(text)
+        return kind(text) if re.fullmatch(pattern, text) else None
     except ValueError:
-        raise fault("is not an IPv6 network: write its first address and prefix length, like fd00:10::/64") from None
+        return None
+
+
+_HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_HIDDEN = re.compile(  # Default_Ignorable_Code_Point (Unicode, DerivedCoreProperties.txt) beyond those categories, and a blank
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 
 
 def unprintable(text: str) -> str | None:
-    """Return the name of the first character that could hide or disguise something (controls, bidi, invisible), or None."""
+    """Return the first character that could hide or disguise something, as U+XXXX, or None.
+
+    These are controls, bidi marks, invisible characters, and spaces other than the ordinary one.
+    """
+    if text.isascii() and text.isprintable():
+        return None
     for character in text:
         category = unicodedata.category(character)
-        if category in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"} or character in "\u115f\u1160\u3164\uffa0\u2800\ufe0f\u034f":
+        if category in _HIDDEN_CATEGORIES or (category == "Zs" and character != " ") or _HIDDEN.match(character):
             return f"U+{ord(character):04X}"
     return None
 
@@ -140,7 +187,9 @@ def unprintable(text: str) -> str | None:
 def _display_text(value: Any) -> str:
     text = _text_of(value, "a text")
     if found := unprintable(text):
-        raise fault(f"holds a control or invisible character ({found}): write it on one line with visible characters only")
+        raise fault(
+            f"holds a control or invisible character ({found}): write it on one line with visible characters only"
+        )
     if not text or text != text.strip() or len(text) > 200:
         raise fault("is not a text of 1 to 200 characters without space at either end")
     if unicodedata.normalize("NFC", text) != text:
@@ -183,37 +232,162 @@ LABEL_PATTERN = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN_PATTERN = rf"(?:{LABEL_PATTERN}\.)+(?=[a-z])(?:{LABEL_PATTERN})"
 MAC_PATTERN = r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}"
 HOME_DOMAIN_PATTERN = rf"(?:(?:{LABEL_PATTERN}\.)*home\.arpa|(?:{LABEL_PATTERN}\.)+internal)"
-EMAIL_PATTERN = rf"[A-Za-z0-9](?:[A-Za-z0-9._+-]{{0,62}}[A-Za-z0-9])?@{DOMAIN_PATTERN}"
+EMAIL_PATTERN = rf"(?!.*\.\.)[A-Za-z0-9](?:[A-Za-z0-9._+-]{{0,62}}[A-Za-z0-9])?@{DOMAIN_PATTERN}"
 _ID_HINT = "write 1 to 31 lower-case letters, digits and hyphens, beginning with a letter"
+_LOCAL_PATTERN = rf"{LABEL_PATTERN}(?:\.{LABEL_PATTERN}){{0,3}}"
+_AGE_FILE_PATTERN = r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_UUID_PATTERN = "-".join(f"[0-9a-f]{{{digits}}}" for digits in (8, 4, 4, 4, 12))
+_ZONE_PATTERN = r"UTC|[A-Z][A-Za-z0-9_+-]{1,31}(?:/[A-Z][A-Za-z0-9_+-]{1,31}){1,2}"
+_DOMAIN_HINT = (
+    "write it in lower case without a dot at the end, like example.com (international names in their xn-- form)"
+)
 
 
-def _schema(pattern: str, description: str, **more: Any) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "pattern": f"^{pattern}$", "description": description, **more})
+def _name_target(value: object) -> str | ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Read what a name points to: digits and colons are an address, `appliance` is itself, all else is a device."""
+    if isinstance(value, ipaddress.IPv4Address | ipaddress.IPv6Address):
+        return value
+    if value == "appliance":
+        return "appliance"
+    text = _text_of(value, "an address or a device's id")
+    return _any_ip(text) if ":" in text or text[:1].isdigit() else _DEVICE.read(text)
 
 
-Id = Annotated[str, BeforeValidator(_name("an id", ID_PATTERN, _ID_HINT, RESERVED_IDS)), _schema(ID_PATTERN, "An id: lower-case letters, digits and hyphens; it never changes.")]
-PersonId = Annotated[str, BeforeValidator(_name("an id", ID_PATTERN, _ID_HINT, RESERVED_IDS | SYSTEM_USERS)), _schema(ID_PATTERN, "A person's id: it never changes and is never given to someone else.")]
-ShareName = Annotated[str, BeforeValidator(_name("a share's name", ID_PATTERN, _ID_HINT, RESERVED_SHARES | RESERVED_IDS)), _schema(ID_PATTERN, "A share's name.")]
-HostLabel = Annotated[str, BeforeValidator(_name("a host name", LABEL_PATTERN, "write 1 to 63 lower-case letters, digits and hyphens")), _schema(LABEL_PATTERN, "One label of a host name.")]
-LocalName = Annotated[str, BeforeValidator(_name("a name inside the home's domain", rf"{LABEL_PATTERN}(?:\.{LABEL_PATTERN}){{0,3}}", "write lower-case letters, digits and hyphens, without the home's domain")), _schema(rf"{LABEL_PATTERN}(?:\.{LABEL_PATTERN}){{0,3}}", "A name relative to the home's domain.")]
-Domain = Annotated[str, BeforeValidator(_domain), _schema(DOMAIN_PATTERN, "A domain name in lower case, like example.com.")]
-HomeDomain = Annotated[str, BeforeValidator(_name("a domain for a home", HOME_DOMAIN_PATTERN, "write home.arpa (RFC 8375), a name under it, or a name under internal")), _schema(HOME_DOMAIN_PATTERN, "home.arpa, a name under it, or a name under internal.")]
-Interface = Annotated[str, BeforeValidator(_name("a network interface", r"[a-z][a-z0-9]{0,14}", "write its kernel name, like eth0", frozenset({"lo"}))), _schema(r"[a-z][a-z0-9]{0,14}", "A network interface's kernel name, like eth0.")]
-Workgroup = Annotated[str, BeforeValidator(_name("a workgroup", r"[A-Z0-9](?:[A-Z0-9-]{0,13}[A-Z0-9])?", "write 1 to 15 upper-case letters, digits and hyphens", frozenset({"WORKGROUP-"}))), _schema(r"[A-Z0-9](?:[A-Z0-9-]{0,13}[A-Z0-9])?", "The Windows workgroup.")]
-AliasName = Annotated[str, BeforeValidator(_name("a mail alias", r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?", "write lower-case letters, digits, dots and hyphens, without @")), _schema(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?", "The part of an address before the @.")]
-Email = Annotated[str, BeforeValidator(_name("an e-mail address", EMAIL_PATTERN, "write it like anna@example.com")), _schema(EMAIL_PATTERN, "An e-mail address.")]
-SecretName = Annotated[str, BeforeValidator(_name("a secret's name", ID_PATTERN, _ID_HINT)), _schema(ID_PATTERN, "A secret's name.")]
-SecretReference = Annotated[str, BeforeValidator(_name("a reference to a secret", rf"secret:{ID_PATTERN}", "write secret:NAME, never a password itself")), _schema(rf"secret:{ID_PATTERN}", "secret:NAME; the value lies encrypted in secrets/NAME.age.")]
-Mac = Annotated[str, BeforeValidator(_mac), _schema(MAC_PATTERN, "A MAC address: six pairs of lower-case hex digits with colons.")]
-Ipv4 = Annotated[ipaddress.IPv4Address, BeforeValidator(_ipv4), WithJsonSchema({"type": "string", "format": "ipv4"})]
-Ipv6 = Annotated[ipaddress.IPv6Address, BeforeValidator(_ipv6), WithJsonSchema({"type": "string", "format": "ipv6"})]
-Ip = Annotated[ipaddress.IPv4Address | ipaddress.IPv6Address, BeforeValidator(_any_ip), WithJsonSchema({"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]})]
-Network4 = Annotated[ipaddress.IPv4Network, BeforeValidator(_network), WithJsonSchema({"type": "string", "pattern": r"^[0-9.]+/[0-9]+$", "description": "An IPv4 network, like 192.168.10.0/24."})]
-Network6 = Annotated[ipaddress.IPv6Network, BeforeValidator(_network6), WithJsonSchema({"type": "string", "pattern": r"^[0-9a-f:]+/[0-9]+$", "description": "An IPv6 network, like fd00:10::/64."})]
-Text = Annotated[str, BeforeValidator(_display_text), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 200})]
-Truth = Annotated[bool, BeforeValidator(_truth), WithJsonSchema({"type": "boolean"})]
-Port = Annotated[int, BeforeValidator(_whole(1, 65_535)), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 65_535})]
-Duration = Annotated[str, BeforeValidator(_name("a duration", r"[1-9][0-9]{0,4}[mhdw]", "write a whole number and m, h, d or w, like 12h")), _schema(r"[1-9][0-9]{0,4}[mhdw]", "A duration: minutes, hours, days or weeks, like 12h.")]
-Size = Annotated[str, BeforeValidator(_name("a size", r"[1-9][0-9]{0,5}[MGT]", "write a whole number and M, G or T, like 500G")), _schema(r"[1-9][0-9]{0,5}[MGT]", "A size in MiB, GiB or TiB, like 500G.")]
-HouseholdId = Annotated[str, BeforeValidator(_name("a household's id", r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "write a UUID in lower case; `hearth init` makes one")), WithJsonSchema({"type": "string", "format": "uuid"})]
-Timezone = Annotated[str, BeforeValidator(_name("a time zone", r"UTC|[A-Z][A-Za-z0-9_+-]{1,31}(?:/[A-Z][A-Za-z0-9_+-]{1,31}){1,2}", "write its IANA name, like Europe/Copenhagen")), _schema(r"(UTC|[A-Z][A-Za-z0-9_+-]{1,31}(/[A-Z][A-Za-z0-9_+-]{1,31}){1,2})", "An IANA time zone, like Europe/Copenhagen.")]
+def _reader(value: object) -> str:
+    return "everyone" if value == "everyone" else _PERSON.read(value)
+
+
+_PERSON = Shape("an id", ID_PATTERN, _ID_HINT, RESERVED_IDS | SYSTEM_USERS)
+_DEVICE = Shape("an id", ID_PATTERN, _ID_HINT, RESERVED_IDS)
+
+Id = Annotated[str, _DEVICE]
+PersonId = Annotated[str, _PERSON]
+ShareName = Annotated[str, Shape("a share's name", ID_PATTERN, _ID_HINT, RESERVED_SHARES | RESERVED_IDS)]
+HostLabel = Annotated[
+    str,
+    Shape(
+        "a host name",
+        LABEL_PATTERN,
+        "write 1 to 63 lower-case letters, digits and hyphens",
+        frozenset({"localhost", "wpad"}),
+    ),
+]
+LocalName = Annotated[
+    str,
+    Shape(
+        "a name inside the home's domain",
+        _LOCAL_PATTERN,
+        "write lower-case letters, digits and hyphens, without the home's domain",
+    ),
+]
+Domain = Annotated[str, Shape("a domain name", DOMAIN_PATTERN, _DOMAIN_HINT)]
+HomeDomain = Annotated[
+    str,
+    Shape(
+        "a domain for a home",
+        HOME_DOMAIN_PATTERN,
+        "write home.arpa (RFC 8375), a name under it, or a name under internal",
+        longest=120,
+    ),
+]
+Interface = Annotated[
+    str, Shape("a network interface", r"[a-z][a-z0-9]{0,14}", "write its kernel name, like eth0", frozenset({"lo"}))
+]
+Workgroup = Annotated[
+    str,
+    Shape(
+        "a workgroup", r"[A-Z0-9](?:[A-Z0-9-]{0,13}[A-Z0-9])?", "write 1 to 15 upper-case letters, digits and hyphens"
+    ),
+]
+AliasName = Annotated[
+    str,
+    Shape(
+        "a mail alias",
+        r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?",
+        "write lower-case letters, digits, dots and hyphens, without @",
+    ),
+]
+Email = Annotated[str, Shape("an e-mail address", EMAIL_PATTERN, "write it like anna@example.com")]
+SecretName = Annotated[
+    str, Shape("a secret's name", _AGE_FILE_PATTERN, "write 1 to 63 lower-case letters, digits and hyphens")
+]
+SecretReference = Annotated[
+    str, Shape("a reference to a secret", f"secret:{_AGE_FILE_PATTERN}", "write secret:NAME, never a password itself")
+]
+Mac = Annotated[
+    str,
+    BeforeValidator(_mac),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^{MAC_PATTERN}$",
+            "description": "A MAC address: six pairs of lower-case hex digits with colons.",
+        }
+    ),
+]
+Ipv4 = Annotated[
+    ipaddress.IPv4Address,
+    BeforeValidator(_ipv4),
+    WithJsonSchema({"type": "string", "format": "ipv4", "description": "An IPv4 address."}),
+]
+Ipv6 = Annotated[
+    ipaddress.IPv6Address,
+    BeforeValidator(_ipv6),
+    WithJsonSchema({"type": "string", "format": "ipv6", "description": "An IPv6 address."}),
+]
+Ip = Annotated[
+    ipaddress.IPv4Address | ipaddress.IPv6Address,
+    BeforeValidator(_any_ip),
+    WithJsonSchema(
+        {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}], "description": "An IPv4 or IPv6 address."}
+    ),
+]
+NameTarget = Annotated[
+    str | ipaddress.IPv4Address | ipaddress.IPv6Address,
+    BeforeValidator(_name_target),
+    WithJsonSchema(
+        {"type": "string", "minLength": 1, "description": "An IP address, a device that has one, or appliance."}
+    ),
+]
+Reader = Annotated[
+    str,
+    BeforeValidator(_reader),
+    WithJsonSchema({"type": "string", "pattern": f"^{ID_PATTERN}$", "description": "A person's id, or everyone."}),
+]
+Network4 = Annotated[
+    ipaddress.IPv4Network,
+    BeforeValidator(_network),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^[0-9.]+/[0-9]+$", "description": "An IPv4 network, like 192.168.10.0/24."}
+    ),
+]
+Network6 = Annotated[
+    ipaddress.IPv6Network,
+    BeforeValidator(_network6),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^[0-9a-f:]+/[0-9]+$", "description": "An IPv6 network, like fd00:10::/64."}
+    ),
+]
+Text = Annotated[
+    str,
+    BeforeValidator(_display_text),
+    WithJsonSchema(
+        {"type": "string", "minLength": 1, "maxLength": 200, "description": "A text on one line, in any script."}
+    ),
+]
+Truth = Annotated[bool, BeforeValidator(_truth), WithJsonSchema({"type": "boolean", "description": "true or false."})]
+Port = Annotated[
+    int,
+    BeforeValidator(_whole(1, 65_535)),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 65_535, "description": "A port number."}),
+]
+Duration = Annotated[
+    str, Shape("a duration", r"[1-9][0-9]{0,4}[mhdw]", "write a whole number and m, h, d or w, like 12h")
+]
+Size = Annotated[
+    str, Shape("a size", r"[1-9][0-9]{0,5}[MGT]", "write a whole number and M, G or T (powers of 1,024), like 500G")
+]
+HouseholdId = Annotated[
+    str, Shape("a household's id", _UUID_PATTERN, "write a UUID in lower case; `hearth init` makes one")
+]
+Timezone = Annotated[str, Shape("a time zone", _ZONE_PATTERN, "write its IANA name, like Europe/Copenhagen")]
