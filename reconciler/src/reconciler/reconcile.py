@@ -57,6 +57,11 @@ class Pass:
     rest: Rest | None = None
     steps: list[Step] = field(default_factory=list)
 
+    @property
+    def well(self) -> bool:
+        """Whether every probe answers as it should."""
+        return all(result.ok for result in self.results)
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -137,10 +142,8 @@ def _follow_source(home: Home, seen: Pass) -> None:
         home.journal.write(replace(home.journal.value, refused=_obstacle(tip, home, error)))
         home.gate("verified", ok=False, detail=str(error))
         raise
-    home.gate(
-        "verified",
-        detail=f"{len(revision.steps)} signed by {', '.join(sorted({who for step in revision.steps for who in step.principals}))}",
-    )
+    signers = sorted({who for step in revision.steps for who in step.principals})
+    home.gate("verified", detail=f"signed by {', '.join(signers)}")
 
 
 # --- the desired state: from a verified commit to a checked generation --------------------------------------------------
@@ -193,15 +196,16 @@ def _converge(home: Home, seen: Pass, *, wait: bool) -> None:
     """Take one step after another. The journal is on disk before the effect that it promises."""
     while len(seen.steps) < _MOST_STEPS:
         step = journal.decide(home.journal.value, _observe(home, seen))
-        if isinstance(step, Rest):
-            seen.rest = step
-            _at_rest(home, seen)
-            return
-        if isinstance(step, Wait):
+        waking = isinstance(step, Rest) and not seen.well and home.serving.seconds() < journal.PATIENCE_SECONDS and wait
+        if isinstance(step, Wait) or waking:
             if not wait:
                 return
             home.clock.sleep(_LOOK_AGAIN_SECONDS)
             continue
+        if isinstance(step, Rest):
+            seen.rest = step
+            _at_rest(home, seen)
+            return
         home.journal.write(_recorded(home, seen, step))
         seen.steps.append(step)
         _act(home, seen, step)

@@ -191,7 +191,10 @@ def _first_commit(
 
 def _write_aids(folder: Path) -> None:
     """Put the schemas for editors and the check before a push into .git, where only this clone sees them."""
-    from desired_state.schema import editor_schemas
+    try:
+        from desired_state.schema import editor_schemas
+    except ImportError:
+        return
 
     schemas = folder / ".git/hearth/schema"
     schemas.mkdir(parents=True)
