@@ -13,8 +13,10 @@ from typing import Any
 
 from reconciler.drift import Drift
 from reconciler.errors import HearthError, Stalled, Transient
-from reconciler.journal import Journal, Moment, Rest
+from reconciler.journal import TRIAL_SECONDS, Journal, Moment, Rest
 from reconciler.probe import ProbeResult
+
+_DRIFT_NAMED = 8
 
 
 class Status(StrEnum):
@@ -60,6 +62,19 @@ class Facts:
     drift: Sequence[Drift] = ()
     network: tuple[str, str] | None = None
     """Reason and message where the network is not as the household says; None where it matches."""
+    outward: frozenset[str] = frozenset()
+    """The names of the probes that need the world outside the home."""
+
+    @property
+    def failed(self) -> frozenset[str]:
+        """The names of the probes that did not answer as they should."""
+        return frozenset(result.name for result in self.results if not result.ok)
+
+    @property
+    def offline(self) -> Transient | None:
+        """What keeps the source from us, where nothing but that and what it explains is in the way."""
+        found = next((o for o in self.obstacles if o.reason.startswith("Source") and isinstance(o, Transient)), None)
+        return found if self.failed <= self.outward else None
 
 
 def timestamp(seconds: float) -> str:
@@ -75,8 +90,13 @@ def conditions(facts: Facts, before: Sequence[Condition]) -> tuple[Condition, ..
         status, reason, message = rule(facts)
         old = known.get(kind)
         since = old.last_transition_time if old and old.status == status else int(facts.now.wall)
-        found.append(Condition(kind, status, reason, message, since, facts.journal.floor))
+        found.append(Condition(kind, status, reason, _printable(message), since, facts.journal.floor))
     return tuple(found)
+
+
+def _printable(message: str) -> str:
+    """Return `message` fit for a terminal: names and log lines inside it may hold anything, escape sequences included."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in message)
 
 
 _Verdict = tuple[Status, str, str]
@@ -84,47 +104,70 @@ _Verdict = tuple[Status, str, str]
 
 def _ready(facts: Facts) -> _Verdict:
     journal = facts.journal
-    offline = next((o for o in facts.obstacles if o.reason.startswith("Source") and isinstance(o, Transient)), None)
-    if blocking := next((o for o in facts.obstacles if o is not offline), None):
-        return Status.FALSE, blocking.reason, str(blocking)
+    if blocking := next((o for o in facts.obstacles if o is not facts.offline), None):
+        return Status.FALSE, blocking.reason, _in_the_way(blocking, journal)
+    if journal.trial and facts.rest is None:
+        return Status.TRUE, "TrialPending", f"The newest change is {_on_trial(facts)}."
     if journal.confirmed is None:
-        return (
-            (Status.FALSE, offline.reason, str(offline))
-            if offline
-            else (Status.FALSE, "NothingApplied", "Nothing is applied yet.")
-        )
+        return _nothing_yet(facts)
     if (healthy := _healthy(facts))[0] is Status.FALSE:
         return healthy
-    if facts.rest is None:
-        return Status.TRUE, "TrialPending", "The newest change is on trial; the one before is what it goes back to."
-    if facts.rest.reason in {"Quarantined", "RetryLater"} and journal.failure:
-        return (
-            Status.FALSE,
-            journal.failure.reason,
-            f"The newest change did not hold and was taken back: {journal.failure.message}.",
-        )
-    if facts.rest.reason == "Suspended":
+    if facts.rest in {Rest("Quarantined"), Rest("RetryLater")} and journal.failure:
+        return Status.FALSE, journal.failure.reason, _taken_back(facts)
+    if facts.rest == Rest("Suspended"):
         return Status.TRUE, "Suspended", _suspended(facts)[2]
-    if offline:
-        return Status.TRUE, "Offline", f"The home works; {offline.message[0].lower()}{offline.message[1:]}"
+    if facts.offline:
+        return Status.TRUE, "Offline", _offline(facts)
     return Status.TRUE, "UpToDate", "The home runs what its repository asks for."
+
+
+def _in_the_way(obstacle: HearthError, journal: Journal) -> str:
+    """Say what is wrong, what that means for the home, and what to do, in this order."""
+    stays = f" The home stays on {journal.confirmed.revision[:7]}." if journal.confirmed else ""
+    return f"{obstacle.message}{stays} {obstacle.remedy}".rstrip()
+
+
+def _nothing_yet(facts: Facts) -> _Verdict:
+    if facts.offline:
+        return Status.FALSE, facts.offline.reason, str(facts.offline)
+    return Status.FALSE, "NothingApplied", "No change is in effect yet."
+
+
+def _on_trial(facts: Facts) -> str:
+    trial = facts.journal.trial
+    assert trial is not None
+    last = "what ran before comes back" if facts.journal.confirmed else "it is taken back"
+    return f"on trial until {timestamp(trial.began.wall + TRIAL_SECONDS)}; if it does not answer by then, {last}"
+
+
+def _taken_back(facts: Facts) -> str:
+    failure = facts.journal.failure
+    assert failure is not None
+    again = (
+        "A newer change, or `hearth retry`, tries again." if failure.quarantined else "It is tried once more by itself."
+    )
+    return f"The newest change did not hold and was taken back: {failure.message.rstrip('.')}. The home works. {again}"
+
+
+def _offline(facts: Facts) -> str:
+    assert facts.offline is not None
+    asked = facts.outward & {result.name for result in facts.results}
+    if asked and asked <= facts.failed:
+        return "Your internet is down; the home works. New changes wait until it is back."
+    return f"The home works; new changes wait. {facts.offline.message}"
 
 
 def _reconciling(facts: Facts) -> _Verdict:
     if trial := facts.journal.trial:
-        return Status.TRUE, "OnTrial", f"{trial.revision[:10]} is on trial."
+        return Status.TRUE, "OnTrial", f"{trial.revision[:7]} is {_on_trial(facts)}."
     return Status.FALSE, "Idle", ""
 
 
 def _stalled(facts: Facts) -> _Verdict:
     if obstacle := next((o for o in facts.obstacles if isinstance(o, Stalled)), None):
         return Status.TRUE, obstacle.reason, str(obstacle)
-    if facts.rest == Rest("Quarantined") and (failure := facts.journal.failure):
-        return (
-            Status.TRUE,
-            "Quarantined",
-            f"{failure.digest[:12]} failed {failure.times} times: {failure.message}. A newer commit or `hearth retry` tries again.",
-        )
+    if facts.rest == Rest("Quarantined") and facts.journal.failure:
+        return Status.TRUE, "Quarantined", _taken_back(facts)
     return Status.FALSE, "Progressing", ""
 
 
@@ -137,24 +180,32 @@ def _source_verified(facts: Facts) -> _Verdict:
 
 
 def _healthy(facts: Facts) -> _Verdict:
-    failed = [result for result in facts.results if not result.ok]
     if not facts.results:
-        return Status.UNKNOWN, "NotAsked", "No daemon was asked yet."
-    if failed:
-        return Status.FALSE, "ProbeFailed", "; ".join(f"{result.name}: {result.message}" for result in failed)
-    return Status.TRUE, "Answering", f"All {len(facts.results)} probes answer as they should."
+        return Status.UNKNOWN, "NotAsked", "Nothing was asked yet."
+    if facts.failed and facts.offline:
+        return Status.TRUE, "AnsweringAtHome", "The home's own names are answered; nothing outside answers."
+    if facts.failed:
+        words = "; ".join(f"{result.name}: {result.message}" for result in facts.results if not result.ok)
+        return Status.FALSE, "ProbeFailed", f"Not everything answers as it should: {words}."
+    return Status.TRUE, "Answering", f"All {len(facts.results)} test questions were answered as they should be."
 
 
 def _drifted(facts: Facts) -> _Verdict:
     if facts.drift:
-        return Status.TRUE, "Drifted", "; ".join(f"{item.path} ({item.kind})" for item in facts.drift[:8])
+        more = f" and {len(facts.drift) - _DRIFT_NAMED} more" if len(facts.drift) > _DRIFT_NAMED else ""
+        named = ", ".join(str(item) for item in facts.drift[:_DRIFT_NAMED])
+        return Status.TRUE, "Drifted", f"Not as Hearth wrote it: {named}{more}."
     return Status.FALSE, "AsRendered", ""
 
 
 def _suspended(facts: Facts) -> _Verdict:
     pause = facts.journal.suspended
     if pause and facts.journal.paused(facts.now):
-        return Status.TRUE, "Suspended", f"Paused until {timestamp(pause.until)}: {pause.reason}"
+        return (
+            Status.TRUE,
+            "Suspended",
+            f"Paused until {timestamp(pause.until)}: {pause.reason}. The home runs on as it is.",
+        )
     return Status.FALSE, "Running", ""
 
 

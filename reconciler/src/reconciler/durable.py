@@ -1,11 +1,14 @@
 """Writing so that a power cut leaves the old bytes or the new ones, never a mixture.
 
-The order is the one of rename(2) and fsync(2): write a temporary file beside the target, fsync it, rename it, fsync the folder.
+The order is the one of rename(2) and fsync(2): write a draft beside the target, fsync it, rename it, fsync the folder.
+Drafts that a crash left are swept by the next write of the same file, before it needs the space. Two writers of one file at
+once lose nothing, but one of them may fail: whoever writes holds the lock.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from pathlib import Path
 
@@ -17,6 +20,22 @@ def fsync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_folder(folder: Path, mode: int = 0o755) -> None:
+    """Make `folder` and what is missing above it, to survive a power cut; an existing one stays as it is.
+
+    The umask does not count: daemons without privileges read what lies below.
+
+    Raises:
+        OSError: something else stands there, or the disk is full, broken or read-only.
+    """
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(mode=mode, exist_ok=True)
+    folder.chmod(mode)
+    fsync_folder(folder.parent)
 
 
 def write_new(path: Path, content: bytes, mode: int = 0o600) -> None:
@@ -41,9 +60,9 @@ def write_atomic(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Replace `path` by `content` in one step that survives a power cut.
 
     Raises:
-        OSError: the disk is full, broken or read-only; the old file is still there.
+        OSError: the disk is full, broken or read-only; the file is the old one or the new one, whole.
     """
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    beside = _draft(path)
     write_new(beside, content, mode)
     try:
         beside.rename(path)
@@ -59,7 +78,7 @@ def link_atomic(link: Path, target: str) -> None:
     Raises:
         OSError: as `write_atomic`.
     """
-    beside = link.with_name(f".{link.name}.{secrets.token_hex(4)}")
+    beside = _draft(link)
     beside.symlink_to(target)
     try:
         beside.rename(link)
@@ -67,3 +86,12 @@ def link_atomic(link: Path, target: str) -> None:
         beside.unlink(missing_ok=True)
         raise
     fsync_folder(link.parent)
+
+
+def _draft(path: Path) -> Path:
+    """Return the name for a draft of `path`, after sweeping those that a crash left."""
+    left = re.compile(re.escape(f".{path.name}.") + "[0-9a-f]{8}")
+    for entry in path.parent.iterdir():
+        if left.fullmatch(entry.name):
+            entry.unlink(missing_ok=True)
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")

@@ -6,6 +6,7 @@ Activating is one rename(2) of the link `current`. Does not decide anything and 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -21,9 +22,11 @@ from typing import Any
 from renderers.artifact import Artifact
 from renderers.plan import Plan
 
-from reconciler.durable import fsync_folder, link_atomic, write_new
+from reconciler.durable import fsync_folder, link_atomic, make_folder, write_new
 from reconciler.errors import Stalled
 
+FOLDER_MODE = 0o755
+"""The daemons read generations without privileges."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _MANIFEST_LIMIT = 16_000_000
 
@@ -60,19 +63,26 @@ class Generations:
         Raises:
             OSError: the disk is full, broken or read-only; no generation of that digest appears.
         """
-        final = self._folder / artifact.digest
         if not self.has(artifact.digest):
-            shutil.rmtree(final, ignore_errors=True)  # torn or damaged
-            self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+            make_folder(self._folder)
             draft = self._folder / f".{artifact.digest[:16]}.{secrets.token_hex(4)}"
             try:
                 _fill(draft, artifact)
-                draft.rename(final)
-            except BaseException:
-                shutil.rmtree(draft, ignore_errors=True)
-                raise
+                self._put(draft, self._folder / artifact.digest)
+            finally:
+                _remove(draft)
             fsync_folder(self._folder)
         return self.load(artifact.digest)
+
+    def _put(self, draft: Path, final: Path) -> None:
+        """Rename a complete draft into place; what lies there is damaged, or was staged by somebody else meanwhile."""
+        if os.path.lexists(final) and not self.has(final.name):
+            final.rename(final.with_name(f"{draft.name}.damaged"))
+        try:
+            draft.rename(final)
+        except OSError:
+            if not self.has(final.name):
+                raise
 
     def has(self, digest: str) -> bool:
         """Whether `digest` is staged with an intact manifest; its files are drift's affair."""
@@ -91,14 +101,17 @@ class Generations:
         if not _DIGEST.fullmatch(digest):
             raise Stalled("GenerationDamaged", f"{digest[:80]!r} is not a digest.")
         path = self._folder / digest
-        try:
-            with (path / "manifest.json").open("rb") as file:
-                manifest = file.read(_MANIFEST_LIMIT)
-        except OSError:
-            manifest = b""
+        manifest = b"" if path.is_symlink() else _manifest(path)
         if hashlib.sha256(manifest).hexdigest() != digest:
             raise Stalled("GenerationDamaged", f"The generation {digest[:12]} is missing or damaged on disk.")
-        return _read(path, manifest)
+        try:
+            return _read(path, manifest)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise Stalled(
+                "GenerationUnreadable",
+                f"The generation {digest[:12]} was staged by another version of Hearth, which this one cannot read.",
+                "It is rendered anew from its commit; until then the daemons run on with what they have.",
+            ) from None
 
     def active(self) -> str | None:
         """Return the digest that `current` points at, or None where it points at nothing of ours."""
@@ -133,19 +146,36 @@ class Generations:
         if self._folder.is_dir():
             for entry in sorted(self._folder.iterdir()):
                 if entry.name not in kept:
-                    shutil.rmtree(entry, ignore_errors=True)
+                    _remove(entry)
+
+
+def _remove(entry: Path) -> None:
+    """Take away a folder, or whatever somebody put where only folders belong; what cannot go now goes another time."""
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            entry.unlink()
 
 
 def _fill(draft: Path, artifact: Artifact) -> None:
     folders = {draft, *(draft / parent for path in artifact.files for parent in PurePosixPath(path).parents)}
     for folder in sorted(folders):
-        folder.mkdir(mode=0o755)
-        folder.chmod(0o755)  # the daemons read it without privileges, whatever our umask is
+        folder.mkdir(mode=FOLDER_MODE)
+        folder.chmod(FOLDER_MODE)  # whatever our umask is
     for path, file in artifact.files.items():
         write_new(draft / path, file.content, file.mode)
     write_new(draft / "manifest.json", artifact.manifest, 0o644)
     for folder in folders:
         fsync_folder(folder)
+
+
+def _manifest(path: Path) -> bytes:
+    try:
+        with (path / "manifest.json").open("rb") as file:
+            return file.read(_MANIFEST_LIMIT)
+    except OSError:
+        return b""
 
 
 @lru_cache(maxsize=4)

@@ -43,6 +43,8 @@ def judge(trial: Trial, probes: Sequence[Probe], seen: Evidence) -> tuple[Health
     failed = {
         result.name: result.message for result in seen.results if not result.ok and result.name not in trial.baseline
     }
+    unheard = {probe.name for probe in probes} - {result.name for result in seen.results} - trial.baseline
+    failed |= dict.fromkeys(unheard, "it was not asked")
     if trial.source_answered and not seen.source_answers:
         failed[SOURCE] = "the repository can no longer be reached"
     if not failed:

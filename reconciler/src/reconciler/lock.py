@@ -21,25 +21,31 @@ def held(path: Path, *, patience: float = 120.0, words: str = "Another pass is r
     Raises:
         Transient: somebody else held it for longer than `patience` seconds.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     try:
         _take(descriptor, patience, words)
-        mine = f"{os.getpid():<10}\n".encode()
-        if os.pread(descriptor, 20, 0) != mine:
-            os.pwrite(descriptor, mine, 0)
+        _sign(descriptor)
         yield
     finally:
         os.close(descriptor)
 
 
+def _sign(descriptor: int) -> None:
+    """Write our process id into the lock. It is for people alone, so that a full disk does not stop the pass."""
+    mine = f"{os.getpid():<10}\n".encode()
+    with contextlib.suppress(OSError):
+        if os.pread(descriptor, 20, 0) != mine:
+            os.pwrite(descriptor, mine, 0)
+
+
 def holder(path: Path) -> int | None:
     """Return the process that holds the lock now, or None."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         text = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
         return int(text) if text.isdecimal() else None

@@ -5,18 +5,20 @@ A setting exists only where two homes differ. Does not hold what the household s
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from renderers.artifact import APPLIANCE, Target
 
-from reconciler.durable import write_atomic
+from reconciler.durable import make_folder, write_atomic
 from reconciler.errors import Misused
 
 _LIMIT = 65_536
+_UNITS = {"s": 1, "m": 60, "h": 3600}
 _SCHEMES = ("https://", "http://", "ssh://", "file://", "/")
 _SCP_LIKE = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[^\s:][^\s]*")  # git-clone(1), "scp-like syntax"
 
@@ -24,7 +26,7 @@ _SCP_LIKE = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[^\s:][^\s]*")  # git-cl
 def _source(url: str) -> str:
     if not (url.startswith(_SCHEMES) or _SCP_LIKE.fullmatch(url)) or not url.isprintable() or " " in url:
         raise ValueError("write a git URL: https://, ssh://, git@host:path or the absolute path of a repository")
-    if re.match(r"https?://[^/]*@", url):
+    if re.match(r"https?://[^/]*@|ssh://[^/]*:[^/]*@", url):
         raise ValueError("leave the token out of the address: put it into /var/lib/hearth/keys/source-token")
     return url
 
@@ -33,16 +35,22 @@ def _interval(value: object) -> float:
     match = re.fullmatch(r"([1-9][0-9]{0,3})(s|m|h)", value) if isinstance(value, str) else None
     if not match:
         raise ValueError("write a whole number and s, m or h, like 5m")
-    seconds = float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+    seconds = float(match[1]) * _UNITS[match[2]]
     if not 1 <= seconds <= 86_400:
         raise ValueError("write something from 1s to 24h")
     return seconds
 
 
+def _interval_text(seconds: float) -> str:
+    """Return the text that `_interval` reads: the largest unit that leaves a whole number."""
+    unit = next(unit for unit in reversed(_UNITS) if seconds % _UNITS[unit] == 0)
+    return f"{seconds / _UNITS[unit]:.0f}{unit}"
+
+
 class Bench(BaseModel):
     """A home in a folder, for trying and testing: daemons are child processes on loopback, at these ports."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     port: Annotated[int, Field(ge=1, le=65_535)]
     upstream_port: Annotated[int, Field(ge=1, le=65_535)]
@@ -51,22 +59,22 @@ class Bench(BaseModel):
 class Settings(BaseModel):
     """device.toml, checked."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
-    source: Annotated[str, AfterValidator(_source)]
+    source: Annotated[str, Field(max_length=2_000), AfterValidator(_source)]
     household: Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
     genesis: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
     interval: Annotated[float, BeforeValidator(_interval)] = 300.0
     units: Literal["systemd", "child"] = "systemd"
     bench: Bench | None = None
-    report_to: Annotated[str, Field(pattern=r"^https?://[^\s@]+$")] | None = None
+    report_to: Annotated[str, Field(pattern=r"^https?://[!-?A-~]+$")] | None = None
 
 
 class Paths:
     """Where everything lies below one root: `/` on a Pi, any folder on a bench (FHS 3.0)."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root = root = root.absolute()
         self.settings = root / "etc/hearth/device.toml"
         self.state = root / "var/lib/hearth"
         self.run = root / "run/hearth"
@@ -93,8 +101,10 @@ class Paths:
         """
         try:
             for folder in (self.state, self.run, self.outbox):
-                folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-            self.keys.mkdir(mode=0o700, exist_ok=True)
+                make_folder(folder)
+            make_folder(self.keys, 0o700)
+            if self.keys.stat().st_mode & 0o077:
+                self.keys.chmod(0o700)
         except OSError as error:
             raise Misused(
                 "NotWritable", f"{error.filename} cannot be made: {error.strerror}.", "Run this as root (sudo)."
@@ -104,7 +114,7 @@ class Paths:
         """Return what to render for: this appliance, or this bench."""
         if settings.bench is None:
             return APPLIANCE
-        state, run = PurePosixPath(self.state.absolute()), PurePosixPath(self.run.absolute())
+        state, run = PurePosixPath(self.state), PurePosixPath(self.run)
         return Target("bench", state, run, settings.bench.port, settings.bench.upstream_port)
 
 
@@ -116,24 +126,39 @@ def load(paths: Paths) -> Settings:
     """
     try:
         with paths.settings.open("rb") as file:
-            raw = tomllib.loads(file.read(_LIMIT).decode("utf-8"))
-        return Settings.model_validate(raw)
+            content = file.read(_LIMIT + 1)
     except FileNotFoundError:
         raise Misused(
             "NotJoined", "This machine has not joined a home yet.", "Join one: sudo hearth join GIT-URL"
         ) from None
+    except OSError as error:
+        raise _invalid(paths, f"cannot be read: {error.strerror}", "Run this as root (sudo).") from None
+    if len(content) > _LIMIT:
+        raise _invalid(paths, f"is larger than {_LIMIT} bytes", "It holds a few lines: see docs/install.md.")
+    try:
+        return Settings.model_validate(_toml(paths, content))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise Misused(
-            "SettingsInvalid",
-            f"{paths.settings}: {field}: {first['msg'].removeprefix('Value error, ')}.",
-            "Mend that line.",
-        ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise Misused(
-            "SettingsInvalid", f"{paths.settings} cannot be read: {error}.", "It is TOML, in UTF-8."
-        ) from None
+        shown = field if field.isprintable() else ascii(field)
+        problem = first["msg"].removeprefix("Value error, ")
+        raise _invalid(paths, f"cannot say this at {shown[:80]}: {problem}", "Mend that line.") from None
+
+
+def _toml(paths: Paths, content: bytes) -> dict[str, Any]:
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        problem = f"is not text in UTF-8 (byte {error.start})"
+    except RecursionError:
+        problem = "is nested too deeply"
+    except ValueError as error:  # also an integer of too many digits, which is no TOMLDecodeError
+        problem = f"is not TOML: {error}"
+    raise _invalid(paths, problem, "Mend that line.")
+
+
+def _invalid(paths: Paths, problem: str, remedy: str) -> Misused:
+    return Misused("SettingsInvalid", f"{paths.settings} {problem}.", remedy)
 
 
 def save(paths: Paths, settings: Settings) -> None:
@@ -144,15 +169,20 @@ def save(paths: Paths, settings: Settings) -> None:
     """
     lines = [
         "# Written by `hearth join`. What the home wants is in its repository, not here.",
-        f'source = "{settings.source}"',
-        f'household = "{settings.household}"',
-        f'genesis = "{settings.genesis}"',
-        f'interval = "{settings.interval:.0f}s"',
-        f'units = "{settings.units}"',
+        f"source = {_quoted(settings.source)}",
+        f"household = {_quoted(settings.household)}",
+        f"genesis = {_quoted(settings.genesis)}",
+        f"interval = {_quoted(_interval_text(settings.interval))}",
+        f"units = {_quoted(settings.units)}",
     ]
     if settings.report_to:
-        lines.append(f'report_to = "{settings.report_to}"')
+        lines.append(f"report_to = {_quoted(settings.report_to)}")
     if settings.bench:
         lines += ["", "[bench]", f"port = {settings.bench.port}", f"upstream_port = {settings.bench.upstream_port}"]
-    paths.settings.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(paths.settings.parent)
     write_atomic(paths.settings, "\n".join(lines).encode() + b"\n", 0o644)
+
+
+def _quoted(text: str) -> str:
+    """Return a TOML basic string; for printable text its escapes are JSON's (toml.io, v1.0.0, String)."""
+    return json.dumps(text, ensure_ascii=False)
