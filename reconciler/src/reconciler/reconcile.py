@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from renderers.artifact import RENDERER_VERSION, Artifact
+from renderers.plan import Plan
 
 from reconciler import health, journal
 from reconciler.conditions import Condition, Facts, Status
@@ -293,7 +294,7 @@ def _heal(home: Home, seen: Pass, generation: Generation) -> None:
             raise Transient("RenderedAnew", "Drifted files wait for the newer rendering, which is applied next.")
     home.drift.heal(generation, artifact, seen.drift)
     home.serving.refresh(generation, frozenset(item.path for item in seen.drift))
-    home.gate("healed", detail=", ".join(item.path for item in seen.drift))
+    home.gate("healed", detail=", ".join(str(item) for item in seen.drift))
 
 
 def _at_rest(home: Home, seen: Pass) -> None:
@@ -312,11 +313,17 @@ def _at_rest(home: Home, seen: Pass) -> None:
 def _finish(home: Home, seen: Pass, began: float) -> Outcome:
     """Set the conditions, write the one log line, count, and queue the report: the only place that does."""
     now = home.clock.now()
-    network = None
-    if target := home.journal.value.target:
-        network = home.network_difference(home.generations.load(target).plan.network)
+    target = home.journal.value.target
+    plan = home.generations.load(target).plan if target and home.generations.has(target) else Plan()
     facts = Facts(
-        home.journal.value, now, seen.rest, seen.obstacles, seen.results, () if seen.healed else seen.drift, network
+        home.journal.value,
+        now,
+        seen.rest,
+        seen.obstacles,
+        seen.results,
+        () if seen.healed else seen.drift,
+        home.network_difference(plan.network),
+        health.outward(plan.probes),
     )
     found = conditions_of(facts, home.reporter.conditions)
     outcome = Outcome(found, tuple(seen.obstacles), tuple(seen.steps), now.since_boot - began)
