@@ -190,6 +190,22 @@ def sign(message: bytes, namespace: str, key: Ed25519PrivateKey) -> bytes:
     return _wrap(_MAGIC + (1).to_bytes(4, "big") + b"".join(map(_string, fields)))
 
 
+def read_public_line(text: str) -> PublicKey:
+    """Read the first line of a .pub file: type, base64 and, if any, a comment.
+
+    Raises:
+        Malformed: it is not the line of a key of an accepted type.
+    """
+    words = text.split("\n", 1)[0].split()
+    try:
+        key = PublicKey.read(base64.b64decode(words[1], validate=True))
+    except (IndexError, binascii.Error):
+        raise Malformed("is no public key") from None
+    if key.type != words[0]:
+        raise Malformed("is no public key")
+    return key
+
+
 def public_key(key: Ed25519PrivateKey) -> PublicKey:
     """Return the public half in OpenSSH's form."""
     return PublicKey.ed25519(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))

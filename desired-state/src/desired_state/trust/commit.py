@@ -20,7 +20,7 @@ COMMIT_LIMIT = 65_536
 PARENTS_LIMIT = 2
 _OID = re.compile(rb"[0-9a-f]{40}")
 _PERSON = re.compile(rb"([^<>\x00-\x1f\x7f]{0,500}) <([^<>\x00-\x1f\x7f]{0,500})> (0|[1-9][0-9]{0,11}) ([+-][0-9]{4})")
-_PARENT_HEADERS = re.compile(rb"tree [0-9a-f]{40}\n((?:parent [0-9a-f]{40}\n)*)author ")
+_PARENT_HEADERS = re.compile(rb"tree [0-9a-f]{40}\n((?:parent [0-9a-f]{40}\n)*)author [^\n]*\ncommitter ")
 _WEB_BUTTONS = {
     "noreply@github.com": "GitHub",
     "noreply@gitlab.com": "GitLab",
@@ -173,6 +173,8 @@ def _person(raw: bytes) -> Person:
     match = _PERSON.fullmatch(raw)
     if not match:
         raise Refused(1, "NotCanonical", "names its author or committer in a way that git does not write")
+    if any(part != part.strip() for part in match.groups()):
+        raise Refused(1, "NotCanonical", "has space around its author's or committer's name")
     try:
         return Person(match[1].decode(), match[2].decode(), int(match[3]), match[4].decode())
     except UnicodeDecodeError:

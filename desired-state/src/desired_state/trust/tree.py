@@ -133,7 +133,7 @@ def read_folder(objects: Objects, oid: str, known: Folder | None = None) -> Fold
     last = b""
     for mode, name, inner in _tree_lines(read_checked(objects, oid, "tree", TREE_LIMIT)):
         order = name + b"/" if mode == b"40000" else name
-        if order <= last or not name.isascii():
+        if order <= last or not name.isascii() or b"/" in name:
             raise Refused(
                 8,
                 "TreeShape",

@@ -36,6 +36,7 @@ from desired_state.trust.trust_files import TrustFiles, read_trust_files
 BATCH = 1_000
 """Commits that are verified all or none; the floor is made durable after each batch."""
 
+_OTHER_HOME = "Check the address of the repository, and compare its eight words."
 OnBatch = Callable[[str, tuple[Step, ...]], None]
 """Called after each batch with its last commit and its steps, oldest first: the shell makes the floor durable here."""
 
@@ -129,7 +130,7 @@ def check_beginning(commit: Commit, trust: TrustFiles, household: str | None, an
         Refused: it is another beginning.
     """
     if commit.oid != anchor.genesis or commit.parents:
-        raise Refused(5, "OtherHousehold", "is not the beginning that was pinned when this home joined")
+        raise Refused(5, "OtherHousehold", "is not the beginning that was pinned when this home joined", _OTHER_HOME)
     if trust.policy.version != 1:
         raise Refused(5, "BadGenesis", f"begins with version {trust.policy.version} of the trust policy instead of 1")
     if household != anchor.household:
@@ -143,7 +144,7 @@ def check_household(trust: TrustFiles, anchor: Anchor) -> None:
         Refused: it names another.
     """
     if trust.policy.household != anchor.household:
-        raise Refused(5, "OtherHousehold", f"belongs to another household ({trust.policy.household})")
+        raise Refused(5, "OtherHousehold", f"belongs to another household ({trust.policy.household})", _OTHER_HOME)
 
 
 def is_plain(commit: Commit, trust: TrustFiles, judgement: Judgement | None) -> bool:

@@ -1,0 +1,183 @@
+"""Signing with a person's own key, exactly as their stock git would: file, ssh-agent or FIDO key, through `ssh-keygen`.
+
+Owns which key and name git is configured with, and the making of a signed commit. The private key is never read here.
+Processes are started directly and not by `run`: a passphrase and a touch need the person's terminal, which `run` takes away.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from desired_state.history import Repository
+from desired_state.sshsig import Malformed, PublicKey, Signature, Unsupported, Wrong, public_key, read_public_line
+from desired_state.trust.commit import Person, compose, with_signature
+
+from reconciler.errors import Misused, Transient
+
+SIGNING_SECONDS = 180
+"""Long enough to find the FIDO key and touch it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A key to sign with: the file of its private or public half, or its public line if the agent holds it.
+
+    `folder` is where a relative file is looked for.
+    """
+
+    file: Path | None
+    line: str = ""
+    folder: Path | None = None
+
+    @classmethod
+    def configured(cls, repository: Repository) -> SigningKey:
+        """Return the key that `git commit -S` would use in this repository (git-config(1), user.signingKey).
+
+        Raises:
+            Misused: git is set up to sign otherwise, or not at all.
+        """
+        value = repository.setting("user.signingkey") or ""
+        if repository.setting("gpg.format") != "ssh" or not value:
+            raise Misused(
+                "NoSigningKey",
+                "git does not know which SSH key you sign with.",
+                "Run `git config --global gpg.format ssh` and `git config --global user.signingkey ~/.ssh/id_ed25519.pub`.",
+            )
+        if value.startswith(("key::", "ssh-")):
+            return cls(None, value.removeprefix("key::"))
+        return cls(Path(value).expanduser(), folder=repository.working_folder)
+
+    def sign(self, message: bytes, namespace: str = "git") -> bytes:
+        """Return the armoured signature over `message`; may ask the person for a passphrase or a touch.
+
+        Raises:
+            Misused: there is no such key, or the person did not touch it.
+            Transient: ssh-keygen is not installed.
+        """
+        with self._file() as file:
+            finished = _keygen("-q", "-Y", "sign", "-n", namespace, "-f", str(file), cwd=self.folder, message=message)
+        if finished.returncode != 0:
+            said = (finished.stderr or b"").decode(errors="replace").strip().splitlines()
+            raise Misused(
+                "NotSigned",
+                f"ssh-keygen did not sign with {self.file or self.line}{': ' + said[-1] if said else ''}.",
+                "Check that the key is there, or that ssh-agent holds it: `ssh-add -l`.",
+            )
+        return finished.stdout
+
+    @contextmanager
+    def _file(self) -> Iterator[Path]:
+        if self.file is not None:
+            yield self.file
+            return
+        with tempfile.TemporaryDirectory(prefix="hearth-sign-") as folder:
+            file = Path(folder, "key.pub")
+            file.write_text(self.line + "\n", "utf-8")
+            yield file
+
+
+def configured_person(repository: Repository, *, seconds: int, zone: str = "+0000") -> Person:
+    """Return the name and address that git puts into commits here; `seconds` is Unix time.
+
+    Raises:
+        Misused: git does not know them.
+    """
+    name, email = (repository.setting(key) for key in ("user.name", "user.email"))
+    if not name or not email:
+        raise Misused(
+            "NoName",
+            "git does not know your name and address.",
+            'Run `git config --global user.name "Your Name"` and `git config --global user.email you@example.org`.',
+        )
+    return Person(_clean(name), _clean(email), seconds, zone)
+
+
+def make_commit(
+    repository: Repository, tree: str, parents: tuple[str, ...], *, message: str, person: Person, key: SigningKey
+) -> str:
+    """Write a signed commit object, byte for byte what `git commit -S` makes of the same parts, and return its id.
+
+    Moves no reference. A message without a final line feed gets one.
+
+    Raises:
+        Misused: it could not be signed. Transient: ssh-keygen is not installed.
+        desired_state.history.HistoryError: it could not be written.
+    """
+    payload = compose(tree, parents, person, person, (message.strip("\n") + "\n").encode())
+    armour = key.sign(payload)
+    try:
+        Signature.read(armour).check(payload)
+    except (Malformed, Wrong, Unsupported) as flaw:
+        raise Misused("NotSigned", f"The new signature {flaw}.", "Sign with an ssh-ed25519 key.") from None
+    return repository.write("commit", with_signature(payload, armour))
+
+
+def new_key(file: Path, comment: str) -> PublicKey:
+    """Make an ssh-ed25519 key pair without a passphrase: `file` (mode 0600) and `file`.pub. Return the public half.
+
+    Raises:
+        Misused: one of the files exists already, or cannot be written.
+    """
+    private = Ed25519PrivateKey.generate()
+    public = public_key(private)
+    secret = private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    for path, content, mode in (
+        (file, secret, 0o600),
+        (file.with_name(file.name + ".pub"), f"{public.line} {_clean(comment)}\n".encode(), 0o644),
+    ):
+        try:
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as out:
+                out.write(content)
+        except OSError as error:
+            raise Misused("NoKey", f"{path} cannot be written: {error.strerror or error}.") from None
+    return public
+
+
+def read_public_key(key: SigningKey) -> PublicKey:
+    """Return the public half of a signing key: from its line, or from the .pub file beside it.
+
+    Raises:
+        Misused: there is no public key to read.
+    """
+    file = None
+    try:
+        if key.file is None:
+            return read_public_line(key.line)
+        named = key.folder / key.file if key.folder else key.file
+        file = named if named.suffix == ".pub" else named.with_name(named.name + ".pub")
+        return read_public_line(file.read_text("utf-8")[:8192])
+    except (OSError, ValueError):
+        raise Misused(
+            "NoKey", f"{file or key.line} is no public SSH key.", "`ssh-keygen -t ed25519` makes one."
+        ) from None
+
+
+def _keygen(*arguments: str, message: bytes, cwd: Path | None) -> subprocess.CompletedProcess[bytes]:
+    """Run ssh-keygen in the person's own session; what it says is shown to them if they sit at a terminal."""
+    shown = None if sys.stderr.isatty() else subprocess.PIPE
+    argv = ("ssh-keygen", *arguments)
+    try:
+        return subprocess.run(
+            argv, input=message, stdout=subprocess.PIPE, stderr=shown, cwd=cwd, timeout=SIGNING_SECONDS, check=False
+        )
+    except FileNotFoundError:
+        raise Transient(
+            "ProgramMissing", "ssh-keygen is not installed.", "Install it with `apt install openssh-client`."
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise Misused("NotSigned", f"Nobody signed within {SIGNING_SECONDS} s.", "Try again.") from None
+
+
+def _clean(text: str) -> str:
+    """Leave out what git leaves out of a name: angle brackets and control characters."""
+    return "".join(character for character in text if character.isprintable() and character not in "<>").strip()
