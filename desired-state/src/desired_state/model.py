@@ -158,7 +158,7 @@ class Dhcp(Part):
 
 
 class Dns(Part):
-    """Names and addresses: services/dns.yaml."""
+    """How names are answered and addresses handed out."""
 
     upstreams: tuple[Ip, ...] = Field(min_length=1, max_length=8)
     """The resolvers that answer for the rest of the internet, in order of preference."""
@@ -189,7 +189,7 @@ class Share(Part):
 
 
 class Files(Part):
-    """Shared folders: services/files.yaml."""
+    """The home's shared folders."""
 
     workgroup: Workgroup = "WORKGROUP"
     """The Windows workgroup."""
@@ -213,7 +213,7 @@ class Relay(Part):
 
 
 class Mail(Part):
-    """The mail relay: services/mail.yaml."""
+    """The home's mail relay."""
 
     hostname: Domain
     """How the appliance introduces itself to the relay."""
@@ -235,7 +235,7 @@ class Lifetime(Part):
 
 
 class Certificates(Part):
-    """The home's certificate authority: services/certificates.yaml."""
+    """The home's own certificate authority."""
 
     name: Text
     """The authority's name, as devices show it."""
@@ -266,7 +266,7 @@ class Household(Part):
 
 
 class HouseholdFile(Part):
-    """household.yaml: the home itself."""
+    """The home itself."""
 
     api_version: Literal["hearth/v1"] = Field(alias="apiVersion")
     """The version of this format."""
@@ -277,18 +277,20 @@ class HouseholdFile(Part):
     timezone: Timezone
     """For schedules and for times shown to people."""
     network: Network
+    """The home's network, as its router defines it."""
     appliance: Appliance
+    """The Raspberry Pi itself."""
 
 
 class PeopleFile(Part):
-    """people.yaml: who lives here."""
+    """Who lives here."""
 
     people: Frozen[PersonId, Person] = Field(default_factory=lambda: MappingProxyType({}))
     """People by id. An id never changes and is never given to someone else; a name may change."""
 
 
 class DevicesFile(Part):
-    """devices.yaml: what is on the network."""
+    """What is on the network."""
 
     groups: Frozen[Id, Group] = Field(default_factory=lambda: MappingProxyType({}))
     """Groups by id."""
@@ -297,27 +299,31 @@ class DevicesFile(Part):
 
 
 class DnsFile(Part):
-    """services/dns.yaml."""
+    """Names, blocks and addresses: what dnsmasq does."""
 
     dns: Dns
+    """All of it."""
 
 
 class FilesFile(Part):
-    """services/files.yaml."""
+    """Shared folders: what Samba does."""
 
     files: Files
+    """All of it."""
 
 
 class MailFile(Part):
-    """services/mail.yaml."""
+    """Mail that leaves the home, and its aliases: what Postfix does."""
 
     mail: Mail
+    """All of it."""
 
 
 class CertificatesFile(Part):
-    """services/certificates.yaml."""
+    """Certificates for the home's own names: what step-ca does."""
 
     certificates: Certificates
+    """All of it."""
 
 
 FILES: Mapping[str, type[Part]] = MappingProxyType({

@@ -257,7 +257,7 @@ def _reader(value: object) -> str:
     return "everyone" if value == "everyone" else _PERSON.read(value)
 
 
-_PERSON = Shape("an id", ID_PATTERN, _ID_HINT, RESERVED_IDS | SYSTEM_USERS)
+_PERSON = Shape("a person's id", ID_PATTERN, _ID_HINT, RESERVED_IDS | SYSTEM_USERS)
 _DEVICE = Shape("an id", ID_PATTERN, _ID_HINT, RESERVED_IDS)
 
 Id = Annotated[str, _DEVICE]
