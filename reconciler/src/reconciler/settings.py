@@ -19,15 +19,15 @@ from reconciler.errors import Misused
 
 _LIMIT = 65_536
 _UNITS = {"s": 1, "m": 60, "h": 3600}
-_SCHEMES = ("https://", "http://", "ssh://", "file://", "/")
-_SCP_LIKE = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[^\s:][^\s]*")  # git-clone(1), "scp-like syntax"
 
 
 def _source(url: str) -> str:
-    if not (url.startswith(_SCHEMES) or _SCP_LIKE.fullmatch(url)) or not url.isprintable() or " " in url:
-        raise ValueError("write a git URL: https://, ssh://, git@host:path or the absolute path of a repository")
-    if re.match(r"https?://[^/]*@|ssh://[^/]*:[^/]*@", url):
-        raise ValueError("leave the token out of the address: put it into /var/lib/hearth/keys/source-token")
+    from reconciler.source.url import parse_url
+
+    try:
+        parse_url(url)
+    except Misused as error:
+        raise ValueError(str(error)) from None
     return url
 
 

@@ -158,3 +158,25 @@ def plain(line: str) -> str:
     """Return a daemon's words fit for a message: one line, no control or invisible characters, bounded length."""
     words = "".join(character if character.isprintable() else " " for character in line)
     return " ".join(words.split())[:_WORDS_LIMIT]
+
+
+class NoUnits:
+    """No daemons: for commands that look at a home and run nothing."""
+
+    def perform(self, steps: Sequence[UnitStep], plan: Plan) -> None:
+        """Do nothing."""
+
+    def states(self, plan: Plan) -> Mapping[str, UnitState]:  # noqa: ARG002 - the port's form
+        """Nothing runs."""
+        return {}
+
+    def cursor(self) -> str:
+        """There is no log."""
+        return ""
+
+    def faults(self, plan: Plan, since: str) -> tuple[Fault, ...]:  # noqa: ARG002 - the port's form
+        """There is no log."""
+        return ()
+
+    def close(self) -> None:
+        """Let go of nothing."""

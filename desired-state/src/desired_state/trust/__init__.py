@@ -1,5 +1,6 @@
 """Trust: which commits may move a home. Pure rules over bytes; docs/trust.md has them by number."""
 
+from desired_state.trust.beginning import Beginning, beginning
 from desired_state.trust.fingerprint import genesis_words, read_words
 from desired_state.trust.judging import Judge, Judgement
 from desired_state.trust.objects import Objects, Unusable
@@ -11,6 +12,7 @@ from desired_state.trust.walk import explain, verify
 
 __all__ = [
     "Anchor",
+    "Beginning",
     "Judge",
     "Judgement",
     "Objects",
@@ -19,6 +21,7 @@ __all__ = [
     "TrustFiles",
     "Unusable",
     "VerifiedRevision",
+    "beginning",
     "explain",
     "first_trust",
     "genesis_words",
