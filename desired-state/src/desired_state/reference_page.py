@@ -6,8 +6,8 @@ Pure: the example's files are given, the page is returned as Markdown. `script/g
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Literal, Union, get_args, get_origin
 
 from pydantic import WithJsonSchema
 from pydantic.fields import FieldInfo
@@ -120,19 +120,19 @@ def _in_words(annotation: object, marks: tuple[object, ...] = ()) -> str:
     return _of_origin(kind)
 
 
-def _of_origin(kind: Any) -> str:
+def _of_origin(kind: object) -> str:
     arguments = get_args(kind)
     if get_origin(kind) is Literal:
         return " or ".join(f"`{choice}`" for choice in arguments)
     if get_origin(kind) in {frozenset, tuple}:
-        return f"list, each {_in_words(arguments[0])}"
+        return f"a list, each item {_in_words(arguments[0])}"
     if len(arguments) == 2:
-        return f"mapping, {_in_words(arguments[0])}: {_in_words(arguments[1])}"
-    return "see below" if isinstance(kind, type) and issubclass(kind, Part) else str(kind)
+        return f"by {_in_words(arguments[0]).removeprefix('a ').removeprefix('an ')}: {_in_words(arguments[1])}"
+    return "its fields, below" if isinstance(kind, type) and issubclass(kind, Part) else str(kind)
 
 
 def _lowered(sentence: str) -> str:
-    first = sentence.split(":", 1)[0].rstrip(".")
+    first = sentence.split(": ", 1)[0].rstrip(".")
     return first[0].lower() + first[1:]
 
 
@@ -147,23 +147,17 @@ def _other_files() -> str:
 
 def _kinds() -> str:
     """Return the table of all text forms, with the words that are reserved in each."""
-    shapes = {
-        mark.what: mark
-        for value in vars(scalars).values()
-        for mark in getattr(value, "__metadata__", ())
-        if isinstance(mark, Shape)
-    }
-    rows = "\n".join(
-        f"| {shape.what} | {shape.hint} | {_reserved(shape)} |"
-        for shape in sorted(shapes.values(), key=lambda s: s.what)
-    )
+    marks = (mark for value in vars(scalars).values() for mark in getattr(value, "__metadata__", ()))
+    shapes = {mark.what: mark for mark in marks if isinstance(mark, Shape)}
+    rows = "\n".join(f"| {what} | {shape.hint} | {_reserved(shape)} |" for what, shape in sorted(shapes.items()))
     system = ", ".join(f"`{name}`" for name in sorted(scalars.SYSTEM_USERS))
     return (
         "## Kinds of value\n\n| kind | how to write it | reserved words |\n|---|---|---|\n"
         f"{rows}\n\n"
-        "Display texts (`name`, `description`, `reason`) are 1 to 200 visible characters of any script on one line. Ids are\n"
-        "unique across people, groups, devices and the appliance. A person's id is also a user on the appliance, so these\n"
-        f"are reserved there too: {system}.\n"
+        "Addresses and networks are written as usual (`192.168.10.20`, `fd00:10::20`, `192.168.10.0/24`), a MAC address as six\n"
+        "pairs of lower-case hex digits with colons. Display texts (`name`, `description`, `reason`) are 1\n"
+        "to 200 visible characters of any script on one line. Ids are unique across people, groups, devices and the appliance.\n"
+        f"A person's id is also a user on the appliance, so these are reserved there too: {system}.\n"
     )
 
 
@@ -174,13 +168,16 @@ def _reserved(shape: Shape) -> str:
 def _limits() -> str:
     return (
         "## Limits\n\n"
-        f"A file has at most {MAX_FILE_BYTES // 1024} KiB, {MAX_DEPTH} levels and {MAX_NODES:,} values; a household has at most {MAX_FILES:,} files\n"
-        f"and {MAX_RESOLVERS} groups with a resolver. The home's subnet is part of {', '.join(map(str, PRIVATE))}, from /16 to /29.\n"
+        f"A file has at most {MAX_FILE_BYTES // 1024} KiB, {MAX_DEPTH} levels and {MAX_NODES:,} values;\n"
+        f"a household has at most {MAX_FILES:,} files and {MAX_RESOLVERS} groups with a resolver.\n"
+        f"The home's subnet is part of {', '.join(map(str, PRIVATE))}, from /16 to /29.\n"
         "`until:` and `hours:` on a block are reserved and not supported yet.\n"
     )
 
 
 def _sites() -> str:
-    known: Mapping[str, tuple[str, ...]] = MappingProxyType(dict(sorted(SITES.items())))
-    rows = "\n".join(f"| `{site}` | {', '.join(domains)} |" for site, domains in known.items())
-    return f"## Well-known sites\n\nVersion {SITES_VERSION} of the table.\n\n| site | domains, each with everything below it |\n|---|---|\n{rows}\n"
+    rows = "\n".join(f"| `{site}` | {', '.join(domains)} |" for site, domains in sorted(SITES.items()))
+    return (
+        f"## Well-known sites\n\nVersion {SITES_VERSION} of the table.\n\n"
+        f"| site | domains, each with everything below it |\n|---|---|\n{rows}\n"
+    )
