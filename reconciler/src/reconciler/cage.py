@@ -57,6 +57,7 @@ def caged(command: Sequence[str], inside: Path, *, seconds: float) -> Finished:
         Transient: it could not be run, caged or to its end (CheckerUnavailable). Nothing is known of the files then.
     """
     name = command[0]
+    _require_readable(name, inside)
     try:
         checker = [find_program(name), *(part.replace("{root}", ".") for part in command[1:])]
         start = _by_systemd if _BOOTED.is_dir() and os.geteuid() == 0 else _by_confine
@@ -66,6 +67,12 @@ def caged(command: Sequence[str], inside: Path, *, seconds: float) -> Finished:
     except Transient as error:
         raise _unavailable(name, error.message, error.remedy) from None
     return _uncovered(name, finished)
+
+
+def _require_readable(name: str, inside: Path) -> None:
+    """Say plainly that a folder is closed to the unprivileged checker, or it would call the files in it unreadable."""
+    if os.geteuid() == 0 and inside.stat().st_mode & 0o005 != 0o005:
+        raise _unavailable(name, f"{inside} must be open to everyone for reading", f"`chmod 755 {inside}` does that.")
 
 
 def _uncovered(name: str, finished: Finished) -> Finished:

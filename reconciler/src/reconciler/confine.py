@@ -80,7 +80,7 @@ def become_nobody() -> None:
 
 
 def limit_resources(seconds: float) -> None:
-    """Bound time (the timer outlives exec, setitimer(2)), processor time, memory and open files; forbid core dumps and writing to files at all."""
+    """Bound time, memory and open files; forbid core dumps and writing to files. The timer outlives exec, setitimer(2)."""
     for what, most in (
         (resource.RLIMIT_CPU, int(seconds) + 1),
         (resource.RLIMIT_AS, _MEMORY),

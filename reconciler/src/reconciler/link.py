@@ -5,6 +5,7 @@ Tells a broken change from a broken network; changes nothing.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import select
 import socket
@@ -35,7 +36,11 @@ def router_answers(address: str, *, seconds: float = 1.0) -> bool:
 
     Many routers do not answer an echo; none can hide from ARP. Takes `seconds` at most.
     """
-    return _echo(address, seconds) or _neighbour(address)
+    try:
+        router = str(ipaddress.IPv4Address(address))  # a name would be looked up, and without a limit of time
+    except ipaddress.AddressValueError:
+        return False
+    return _echo(router, seconds) or _neighbour(router)
 
 
 def _echo(address: str, seconds: float) -> bool:

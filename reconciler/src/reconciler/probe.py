@@ -83,7 +83,11 @@ def _ask_dns(probes: Iterable[DnsProbe], seconds: float) -> dict[DnsProbe, Probe
     began = time.monotonic()
     with selectors.DefaultSelector() as selector:
         for probe in dict.fromkeys(probes):
-            asked = _open(probe)
+            try:
+                asked = _open(probe)
+            except ValueError as error:
+                results[probe] = ProbeResult(probe.name, ok=False, message=str(error))
+                continue
             selector.register(asked.socket, selectors.EVENT_READ, asked)
         for turn in range(1, _TRIES + 1):
             for key in tuple(selector.get_map().values()):
@@ -95,8 +99,14 @@ def _ask_dns(probes: Iterable[DnsProbe], seconds: float) -> dict[DnsProbe, Probe
 
 
 def _open(probe: DnsProbe) -> _Asked:
-    family = socket.AF_INET6 if ":" in probe.server else socket.AF_INET
-    query = secrets.token_bytes(2) + _query(probe.question, dns_wire.AAAA if ":" in probe.value else dns_wire.A)[2:]
+    """Make the question and a socket for it.
+
+    Raises:
+        ValueError: the probe names no address or no domain name. A server's name is not looked up: that could wait for long.
+    """
+    family = socket.AF_INET if ipaddress.ip_address(probe.server).version == 4 else socket.AF_INET6
+    wants_six = probe.expect == "address" and ipaddress.ip_address(probe.value).version == 6
+    query = secrets.token_bytes(2) + _query(probe.question, dns_wire.AAAA if wants_six else dns_wire.A)[2:]
     return _Asked(probe, query, socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC))
 
 
