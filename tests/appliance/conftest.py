@@ -21,7 +21,16 @@ def obstacle() -> str | None:
     missing = [program for program in _PROGRAMS if not shutil.which(program)]
     if missing:
         return f"an appliance needs {', '.join(missing)}: script/test installs them"
-    trial = ["unshare", "--mount", "--net", "--propagation", "private", "sh", "-c", "mount -t tmpfs tmpfs /mnt && mount -t cgroup2 cgroup2 /mnt"]
+    trial = [
+        "unshare",
+        "--mount",
+        "--net",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        "mount -t tmpfs tmpfs /mnt && mount -t cgroup2 cgroup2 /mnt",
+    ]
     if subprocess.run(trial, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode:
         return "this machine lets nobody mount or make namespaces (a plain container?): run the tests on a virtual or real machine"
     return None

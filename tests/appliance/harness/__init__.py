@@ -2,6 +2,20 @@
 
 from .appliance import Appliance
 from .network import UPSTREAMS, WEB, Failed, Home, Namespace, until
-from .rootfs import CHECKOUT, STAGE, layers, wheels
+from .rootfs import CHECKOUT, PYTHON_OF, STAGE, appliance_layers, debian_layers, wheels
 
-__all__ = ["CHECKOUT", "STAGE", "UPSTREAMS", "WEB", "Appliance", "Failed", "Home", "Namespace", "layers", "until", "wheels"]
+__all__ = [
+    "CHECKOUT",
+    "PYTHON_OF",
+    "STAGE",
+    "UPSTREAMS",
+    "WEB",
+    "Appliance",
+    "Failed",
+    "Home",
+    "Namespace",
+    "appliance_layers",
+    "debian_layers",
+    "until",
+    "wheels",
+]

@@ -17,17 +17,30 @@ from pathlib import Path
 from typing import Self
 
 from .network import DIES_WITH_US, PREFIX, ROUTER, Failed, Home, Namespace, finish, until
-from .rootfs import layers
+from .rootfs import appliance_layers
 
 _BOOT = Path(__file__).with_name("boot")
 _number = itertools.count()
-_ENVIRONMENT = ("env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "HOME=/root", "LANG=C.UTF-8", "TERM=dumb")
+_ENVIRONMENT = (
+    "env",
+    "-i",
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin",
+    "HOME=/root",
+    "LANG=C.UTF-8",
+    "TERM=dumb",
+)
 
-# In a mount namespace of its own: the two layers, and above them what this appliance writes.
+# In a mount namespace of its own: the layers, upper one first, and above them what this appliance writes.
 _DISK = """
-mount -t tmpfs tmpfs "$1" && cd "$1" && mkdir hearth daemons written work root
-mount -t squashfs -o loop,ro "$2" hearth && mount -t squashfs -o loop,ro "$3" daemons
-mount -t overlay -o lowerdir=hearth:daemons,upperdir=written,workdir=work overlay root
+mount -t tmpfs tmpfs "$1" && cd "$1" && mkdir written work root
+shift
+lower=
+for layer; do
+    mkdir "$#" && mount -t squashfs -o loop,ro "$layer" "$#"
+    lower=$lower${lower:+:}$#
+    shift
+done
+mount -t overlay -o "lowerdir=$lower,upperdir=written,workdir=work" overlay root
 echo "nameserver 127.0.0.1" >root/etc/resolv.conf && rm -f root/etc/hostname && : >root/etc/machine-id
 echo ready && exec sleep infinity
 """
@@ -38,14 +51,15 @@ class Appliance:
 
     address = "192.168.10.2"
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, layers: Sequence[Path] = ()) -> None:
+        """Take a disk with `layers`, upper one first: those of an appliance unless others are given. Nothing boots yet."""
         self.home = home
         self.host = home.router
         self.name = f"hearth-{os.getpid()}-{next(_number)}"
         self._network = Namespace()
         self._port = home.plug_in(self._network, mac="02:00:5e:10:00:aa")
         self._folder = tempfile.TemporaryDirectory(prefix="hearth-appliance-")
-        self._disk = self._insert_disk()
+        self._disk = self._insert_disk(layers or appliance_layers())
         self._console = Path(self._folder.name + ".console").open("wb+")  # noqa: SIM115 - open as long as the appliance
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._leader = 0
@@ -60,7 +74,15 @@ class Appliance:
         self._network.run(["ip", "address", "flush", "dev", "eth0"])
         self._network.run(["ip", "address", "add", f"{self.address}/{PREFIX}", "dev", "eth0"])
         self._network.run(["ip", "route", "replace", "default", "via", ROUTER], check=False)
-        alone = ["nsenter", f"--mount=/proc/{self._disk.pid}/ns/mnt", "--", "unshare", "--mount", "--propagation", "private"]
+        alone = [
+            "nsenter",
+            f"--mount=/proc/{self._disk.pid}/ns/mnt",
+            "--",
+            "unshare",
+            "--mount",
+            "--propagation",
+            "private",
+        ]
         argv = [*DIES_WITH_US, *alone, _BOOT, self.name, f"{self._folder.name}/root", self._network.path]
         self._nspawn = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=self._console, stderr=subprocess.STDOUT)
         until(self._has_started, seconds=90, what=f"{self.name} has booted")
@@ -129,9 +151,23 @@ class Appliance:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _insert_disk(self) -> subprocess.Popen[str]:
-        argv = [*DIES_WITH_US, "unshare", "--mount", "--propagation", "private", "sh", "-euc", _DISK, "sh", self._folder.name, *layers()]
-        disk = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    def _insert_disk(self, layers: Sequence[Path]) -> subprocess.Popen[str]:
+        argv = [
+            *DIES_WITH_US,
+            "unshare",
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-euc",
+            _DISK,
+            "sh",
+            self._folder.name,
+            *layers,
+        ]
+        disk = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
         assert disk.stdout
         with disk.stdout as output:
             if (said := output.readline()) != "ready\n":

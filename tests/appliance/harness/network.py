@@ -27,7 +27,9 @@ class Failed(AssertionError):
 def finish(argv: Sequence[object], *, check: bool = True, seconds: float = 60, text: str | None = None) -> str:
     """Run a command to its end and return what it printed, standard error included."""
     words = [str(word) for word in argv]
-    done = subprocess.run(words, input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds, text=True, check=False)
+    done = subprocess.run(
+        words, input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds, text=True, check=False
+    )
     if check and done.returncode:
         raise Failed(f"{' '.join(words)} exited with {done.returncode}:\n{done.stdout}")
     return done.stdout
@@ -46,7 +48,9 @@ class Namespace:
     """A network namespace."""
 
     def __init__(self) -> None:
-        self._holder = subprocess.Popen([*DIES_WITH_US, "unshare", "--net", "sleep", "infinity"], stdin=subprocess.DEVNULL)
+        self._holder = subprocess.Popen(
+            [*DIES_WITH_US, "unshare", "--net", "sleep", "infinity"], stdin=subprocess.DEVNULL
+        )
         outside = Path("/proc/self/ns/net").readlink()
         until(lambda: self.path.readlink() != outside, seconds=10, what="a network namespace")
         self.run(["ip", "link", "set", "lo", "up"])
@@ -66,12 +70,18 @@ class Namespace:
 
     def start(self, argv: Sequence[object]) -> subprocess.Popen[bytes]:
         """Start a program in here that ends with us."""
-        return subprocess.Popen([*DIES_WITH_US, *self.inside(argv)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        return subprocess.Popen(
+            [*DIES_WITH_US, *self.inside(argv)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
 
     def dig(self, name: str, *, server: str, kind: str = "A") -> list[str]:
         """Ask `server` once and return the answers; a refusal or silence is its status as one word, like NXDOMAIN or TIMEOUT."""
-        said = self.run(["dig", "+tries=1", "+time=2", "+noall", "+comments", "+answer", f"@{server}", name, kind], check=False)
-        status = next((line.split("status: ")[1].split(",")[0] for line in said.splitlines() if "status: " in line), "TIMEOUT")
+        said = self.run(
+            ["dig", "+tries=1", "+time=2", "+noall", "+comments", "+answer", f"@{server}", name, kind], check=False
+        )
+        status = next(
+            (line.split("status: ")[1].split(",")[0] for line in said.splitlines() if "status: " in line), "TIMEOUT"
+        )
         answers = [line.split()[-1] for line in said.splitlines() if line and not line.startswith(";")]
         return answers if status == "NOERROR" else [status]
 
@@ -97,7 +107,9 @@ class Home:
         """Lay a cable from the router to `member` and return the name of the router's port."""
         self._members += 1
         port = f"port{self._members}"
-        self.router.run(["ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", str(member.path).split("/")[2]])
+        self.router.run(
+            ["ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", str(member.path).split("/")[2]]
+        )
         self.router.run(["ip", "link", "set", port, "master", "lan", "up"])
         if mac:
             member.run(["ip", "link", "set", "eth0", "address", mac])
@@ -109,9 +121,22 @@ class Home:
         for address in UPSTREAMS:
             self.router.run(["ip", "address", "replace", f"{address}/32", "dev", "lo"])
         listen = [f"--listen-address={address}" for address in UPSTREAMS]
-        quiet = ["--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--pid-file", "--user=root", "--log-facility=/dev/null"]
-        self._resolver = self.router.start(["dnsmasq", "--keep-in-foreground", "--bind-interfaces", *quiet, *listen, f"--address=/#/{WEB}"])
-        until(lambda: self.router.dig("example.com", server=UPSTREAMS[0]) == [WEB], seconds=10, what="the internet's resolver")
+        quiet = [
+            "--conf-file=/dev/null",
+            "--no-resolv",
+            "--no-hosts",
+            "--pid-file",
+            "--user=root",
+            "--log-facility=/dev/null",
+        ]
+        self._resolver = self.router.start(
+            ["dnsmasq", "--keep-in-foreground", "--bind-interfaces", *quiet, *listen, f"--address=/#/{WEB}"]
+        )
+        until(
+            lambda: self.router.dig("example.com", server=UPSTREAMS[0]) == [WEB],
+            seconds=10,
+            what="the internet's resolver",
+        )
 
     def internet_down(self) -> None:
         """Take the upstreams away; the home's own network stays."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 STAGE = CHECKOUT / "pi-gen-stage"
-PYTHON = "3.13"
+PYTHON_OF = {"trixie": "3.13", "bookworm": "3.11"}
 _KEPT = 6
 
 
@@ -29,27 +28,39 @@ def cache() -> Path:
     return folder
 
 
-def layers() -> tuple[Path, Path]:
-    """Return the layers to mount, upper one first; the first time this takes a minute."""
+def appliance_layers() -> tuple[Path, ...]:
+    """Return the layers of an appliance (trixie), upper one first; the first time this takes a minute."""
     with _only_one():
-        daemons = _daemons_layer()
+        daemons = _daemons_layer("trixie")
         hearth = _hearth_layer(daemons)
         _forget_old_ones(keep={daemons, hearth})
     return hearth, daemons
 
 
-def wheels(folder: Path, *, with_dependencies: bool = False) -> str:
-    """Build this checkout's wheels into `folder` and return the SHA-256 of the list that names them all."""
-    extra = ["--with-dependencies", PYTHON] if with_dependencies else []
-    _step([CHECKOUT / "script/wheels", folder, *extra])
+def debian_layers(release: str) -> tuple[Path, ...]:
+    """Return the one layer of a Debian with the daemons and without Hearth, `trixie` or `bookworm`."""
+    with _only_one():
+        daemons = _daemons_layer(release)
+        _forget_old_ones(keep={daemons})
+    return (daemons,)
+
+
+def wheels(folder: Path, *, for_python: str | None = None) -> str:
+    """Build this checkout's wheels into `folder`, for a Python like 3.13 with all they need; return the SHA-256 of their list."""
+    _step([CHECKOUT / "script/wheels", folder, *(["--with-dependencies", for_python] if for_python else [])])
     return _fingerprint([folder / "requirements.txt"])
 
 
-def _daemons_layer() -> Path:
-    recipe = [STAGE / "build-rootfs", STAGE / "prerun.sh", *sorted((STAGE / "00-daemons").rglob("*")), _here("build-layer")]
-    layer = cache() / f"daemons-{_fingerprint(recipe)}.squashfs"
+def _daemons_layer(release: str) -> Path:
+    recipe = [
+        STAGE / "build-rootfs",
+        STAGE / "prerun.sh",
+        *sorted((STAGE / "00-daemons").rglob("*")),
+        _here("build-layer"),
+    ]
+    layer = cache() / f"{release}-{_fingerprint(recipe)}.squashfs"
     if not layer.exists():
-        _step([_here("build-layer"), "-", layer, "00-daemons"])
+        _step([_here("build-layer"), "-", layer, "00-daemons"], RELEASE=release)
     return layer
 
 
@@ -59,7 +70,7 @@ def _hearth_layer(daemons: Path) -> Path:
         made = wheels(Path(folder))
         layer = cache() / f"hearth-{_digest([daemons.name, made, _fingerprint(recipe)])}.squashfs"
         if not layer.exists():
-            wheels(Path(folder), with_dependencies=True)
+            wheels(Path(folder), for_python=PYTHON_OF["trixie"])
             _step([_here("build-layer"), daemons, layer, "01-hearth"], HEARTH_WHEELS=folder)
     return layer
 
@@ -70,14 +81,26 @@ def _here(name: str) -> Path:
 
 def _step(argv: list[Path | str], **environment: str) -> None:
     # pip's own settings are the host's: its folders and certificates mean nothing inside the appliance.
-    inherited = os.environ if argv[0] == CHECKOUT / "script/wheels" else {k: v for k, v in os.environ.items() if not k.startswith("PIP_")}
-    done = subprocess.run(argv, env={**inherited, **environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    inherited = (
+        os.environ
+        if argv[0] == CHECKOUT / "script/wheels"
+        else {k: v for k, v in os.environ.items() if not k.startswith("PIP_")}
+    )
+    done = subprocess.run(
+        argv, env={**inherited, **environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise RuntimeError(f"{Path(argv[0]).name} failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
 
 
 def _fingerprint(paths: list[Path]) -> str:
-    return _digest([f"{path.name} {path.stat().st_mode:o} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in paths if path.is_file()])
+    return _digest(
+        [
+            f"{path.name} {path.stat().st_mode:o} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+            for path in paths
+            if path.is_file()
+        ]
+    )
 
 
 def _digest(lines: list[str]) -> str:
@@ -94,9 +117,9 @@ def _only_one() -> Iterator[None]:
 def _forget_old_ones(*, keep: set[Path]) -> None:
     for layer in keep:
         os.utime(layer)
-    for kind in ("daemons", "hearth"):
+    for kind in ("hearth", *PYTHON_OF):
         newest_first = sorted(cache().glob(f"{kind}-*.squashfs"), key=lambda path: path.stat().st_mtime, reverse=True)
         for layer in newest_first[_KEPT:]:
             layer.unlink()
     for leftover in cache().glob("*.squashfs.*"):
-        shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink()
+        subprocess.run(["rm", "-rf", "--one-file-system", leftover], check=True)
