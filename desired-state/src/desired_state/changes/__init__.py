@@ -1,11 +1,31 @@
 """Changes: typed statements about a household, how they apply, read and are judged.
 
-`difference` and `judge` are light enough for the device; the YAML editor is imported only when something is edited.
+`difference`, `sentence` and `judge` are light enough for the device; editing is imported only when something is edited.
 """
 
 from desired_state.changes.apply import apply
-from desired_state.changes.base import ChangeRefused
+from desired_state.changes.base import ChangeRefused, Statement
 from desired_state.changes.difference import difference, touched
+from desired_state.changes.levels import Risk
+from desired_state.changes.risk import UnknownEdition, Verdict, judge
+from desired_state.changes.sentences import mark, sentence, sentences
 from desired_state.changes.statements import STATEMENTS, Change, read_change, read_changes
 
-__all__ = ["STATEMENTS", "Change", "ChangeRefused", "apply", "difference", "read_change", "read_changes", "touched"]
+__all__ = [
+    "STATEMENTS",
+    "Change",
+    "ChangeRefused",
+    "Risk",
+    "Statement",
+    "UnknownEdition",
+    "Verdict",
+    "apply",
+    "difference",
+    "judge",
+    "mark",
+    "read_change",
+    "read_changes",
+    "sentence",
+    "sentences",
+    "touched",
+]

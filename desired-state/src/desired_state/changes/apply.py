@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from types import MappingProxyType
 
-from desired_state.changes.base import ChangeRefused, Edit
+from desired_state.changes.base import ChangeRefused, Edit, parts
 from desired_state.changes.settings import EditText, ReplaceSecret
 from desired_state.changes.statements import Change
 from desired_state.load import DesiredState, load
-from desired_state.model import FILES, Household
+from desired_state.model import FILES
 
 _NOTHING: Mapping[str, bytes] = MappingProxyType({})
 
@@ -41,11 +41,6 @@ def apply(state: DesiredState, changes: Iterable[Change], contents: Mapping[str,
         first = loaded.errors[0]
         raise ChangeRefused(f"the household would not be valid any more: {first}", loaded.errors)
     return _keeping_what_says_the_same(state, loaded.state, retold - set(edits))
-
-
-def parts(household: Household, file: str) -> tuple[object, ...]:
-    """Return what a file says of the household."""
-    return tuple(getattr(household, field) for field in FILES[file].model_fields)
 
 
 def _with_texts(files: dict[str, bytes], changes: Iterable[Change], contents: Mapping[str, bytes]) -> frozenset[str]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
+from desired_state import model
 from desired_state.finding import Finding
 from desired_state.scalars import AliasName, Id, LocalName, PersonId, ShareName
 
@@ -23,7 +24,7 @@ Scalar = str | int | bool
 Value = Scalar | list[str] | dict[str, Any]
 
 
-class ChangeRefused(Exception):  # noqa: N818 -- it says what is so, like FileNotFound
+class ChangeRefused(Exception):
     """A change that cannot be made: one clear sentence, and the findings of the household it would have left."""
 
     def __init__(self, message: str, findings: tuple[Finding, ...] = ()) -> None:
@@ -47,6 +48,11 @@ class Edit:
 
 
 Edits = tuple[Edit, ...]
+
+
+def parts(household: model.Household, file: str) -> tuple[object, ...]:
+    """Return what one of the YAML files says of the household."""
+    return tuple(getattr(household, field) for field in model.FILES[file].model_fields)
 
 
 def put_or_clear(file: str, path: tuple[str, ...], value: object | None) -> Edits:

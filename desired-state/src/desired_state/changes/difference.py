@@ -7,11 +7,11 @@ the two trees of files are equal; every changed file is explained by some change
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
 from typing import TypeVar
 
 from desired_state.changes import home, names, services, settings
-from desired_state.changes.apply import parts
-from desired_state.changes.base import FILES as FILES_FILE
+from desired_state.changes.base import parts
 from desired_state.changes.statements import Change
 from desired_state.folder import secret_of
 from desired_state.load import DesiredState
@@ -62,8 +62,6 @@ def touched(change: Change) -> frozenset[str]:
 
 
 def _secrets(changed: list[str], after: Mapping[str, bytes]) -> Changes:
-    from hashlib import sha256
-
     for path in changed:
         if name := secret_of(path):
             if path in after:
@@ -265,7 +263,7 @@ def _certificates(before: Household, after: Household) -> Changes:
 _COMPARISONS: Mapping[str, Callable[[Household, Household], Changes]] = {
     "people.yaml": _people,
     "devices.yaml": _devices,
-    FILES_FILE: _files,
+    "services/files.yaml": _files,
     "services/dns.yaml": _dns,
     "services/mail.yaml": _mail,
     "services/certificates.yaml": _certificates,
