@@ -39,7 +39,7 @@ class Metrics:
     def __init__(self, file: Path, version: str) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 
-        disable_created_metrics()  # series of times that nobody asked for
+        disable_created_metrics()  # type: ignore[no-untyped-call] # theirs has no annotation; the series are noise
         self._file = file
         self._registry = registry = CollectorRegistry()
         self._last_success = _gauge(registry, "hearth_last_success_timestamp_seconds", "The end of the last good pass.")
@@ -84,7 +84,7 @@ class Metrics:
         return generate_latest(self._registry)
 
     def write(self, now: float) -> bool:
-        """Write the file if something changed since, or an hour passed (`now` in seconds of any steady clock). Return whether.
+        """Write the file if something changed or an hour passed (`now` in seconds of a steady clock); return whether.
 
         Raises:
             OSError: the folder cannot be written.

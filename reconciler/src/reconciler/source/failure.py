@@ -110,6 +110,7 @@ _LIBGIT2_SAYS: tuple[tuple[str, Failure], ...] = (
     ("could not find repository", Failure.NOT_FOUND),
     ("no such file or directory", Failure.NOT_FOUND),
     ("failed to resolve path", Failure.NOT_FOUND),
+    ("unsupported url protocol", Failure.NOT_FOUND),
     ("failed to connect", Failure.NO_ANSWER),
     ("connection refused", Failure.NO_ANSWER),
     ("failed to start ssh session", Failure.NO_ANSWER),

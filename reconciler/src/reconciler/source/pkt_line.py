@@ -26,11 +26,11 @@ def advertised(body: bytes, reference: str) -> str | None:
     Raises:
         AdvertisementError: the bytes are anything else, or list the reference twice.
     """
-    lines = _lines(body)
-    if next(lines, None) != _SERVICE or next(lines, b"") is not None:
-        raise AdvertisementError("it does not begin like one")
+    service, *references = _sections(body)
+    if service != [_SERVICE] or len(references) != 1:
+        raise AdvertisementError("it does not begin like one, or is cut short, or goes on after its end")
     wanted, found = reference.encode(), None
-    for line in _references(lines):
+    for line in _without_capabilities(references[0]):
         match = _REFERENCE.fullmatch(line)
         if not match:
             raise AdvertisementError("a line names no reference")
@@ -41,19 +41,27 @@ def advertised(body: bytes, reference: str) -> str | None:
     return found
 
 
-def _references(lines: Iterator[bytes | None]) -> Iterator[bytes]:
-    """Yield the lines of the one section, without the capabilities that follow a NUL on the first."""
-    first, _, capabilities = (next(lines, None) or b"").partition(b"\0")
+def _without_capabilities(lines: list[bytes]) -> list[bytes]:
+    """Return the references alone; an empty repository has one line of zeros, there for its capabilities."""
+    if not lines:
+        return []
+    first, _, capabilities = lines[0].partition(b"\0")
     if b"object-format=" in capabilities and b"object-format=sha1" not in capabilities.split():
         raise AdvertisementError("it is of a repository that is not SHA-1")
-    if first not in {b"", _NOTHING_YET}:
-        yield first
-    for line in lines if first else ():
+    return lines[1:] if first == _NOTHING_YET else [first, *lines[1:]]
+
+
+def _sections(body: bytes) -> list[list[bytes]]:
+    """Return the lines of each section; every section ends with a flush-pkt."""
+    sections: list[list[bytes]] = [[]]
+    for line in _lines(body):
         if line is None:
-            break
-        yield line
-    if next(lines, b"") != b"":
-        raise AdvertisementError("bytes follow its end")
+            sections.append([])
+        else:
+            sections[-1].append(line)
+    if sections.pop():
+        raise AdvertisementError("it is cut short")
+    return sections or [[]]
 
 
 def _lines(body: bytes) -> Iterator[bytes | None]:
