@@ -47,7 +47,7 @@ def holder(path: Path) -> int | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        text = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+        text = os.pread(descriptor, 10, 0).decode("ascii", "replace").strip()
         return int(text) if text.isdecimal() else None
     finally:
         os.close(descriptor)
