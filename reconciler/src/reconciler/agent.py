@@ -10,6 +10,7 @@ import contextlib
 import os
 import random
 import signal
+import traceback
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
@@ -83,8 +84,9 @@ class Agent:
             self._notify(f"READY=1\nSTATUS={outcome.ready.reason}: {outcome.ready.message}\nWATCHDOG=1"[:2000])
         except HearthError as error:
             self._home.reporter.log.warning("pass failed", reason=error.reason, message=str(error))
-        except Exception:
-            self._home.reporter.log.exception("this is a bug in Hearth; please report it")
+        except Exception:  # noqa: BLE001 - the one broad net, at the top of the loop
+            where = traceback.format_exc()[-1500:]  # as a field, so that the log makes it safe to show
+            self._home.reporter.log.critical("this is a bug in Hearth; please report it", where=where)
         if asked:  # whoever sent SIGUSR1 may be following
             self._home.gate("done", ok=code == 0, detail=str(code))
         self._failures = self._failures + 1 if failed else 0

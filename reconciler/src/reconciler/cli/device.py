@@ -32,7 +32,7 @@ _GATES = {
 
 @click.command()
 @click.pass_obj
-def agent(root: str) -> None:
+def agent(root: str, /) -> None:
     """Keep this machine in the state that its repository describes, until SIGTERM. SIGUSR1 asks for a pass now."""
     from reconciler.agent import Agent, systemd_notifier
 
@@ -48,17 +48,26 @@ def agent(root: str) -> None:
 @click.option("--wait", is_flag=True, help="See a trial through to its end.")
 @click.option("--json", "as_json", is_flag=True, help="Print the conditions as JSON.")
 @click.pass_obj
-def reconcile(root: str, wait: bool, as_json: bool) -> int:
+def reconcile(root: str, /, *, wait: bool, as_json: bool) -> int:
     """Run one pass now, and show each gate as it opens."""
     paths = Paths(Path(root))
-    settings = load(paths)
+    return run_pass(paths, load(paths), wait=wait, as_json=as_json)
+
+
+def run_pass(paths: Paths, settings: Settings, *, wait: bool, as_json: bool) -> int:
+    """Run one pass here, or let the agent run it where the daemons are its children; return the exit code.
+
+    Raises:
+        Misused: no agent runs, where only the agent could. Transient: another pass does not end.
+    """
+    paths.prepare()
     if settings.units == "child":
         return _ask_agent(paths, as_json=as_json)
     from reconciler.reconcile import reconcile as one_pass
 
-    paths.prepare()
     with held(paths.lock):
-        outcome = one_pass(Home(paths, settings, _units(paths, settings), watch=None if as_json else _show), wait=wait)
+        home = Home(paths, settings, _units(paths, settings), watch=None if as_json else _show)
+        outcome = one_pass(home, wait=wait)
     _conclude(paths, outcome.exit_code, as_json=as_json)
     return outcome.exit_code
 
