@@ -30,15 +30,15 @@ _HASHES: dict[bytes, Callable[[bytes], bytes]] = {
 }
 
 
-class Malformed(ValueError):  # noqa: N818 -- reads as what the bytes are
+class Malformed(ValueError):
     """Bytes that are not exactly what OpenSSH writes. Carries a clause that says what is wrong."""
 
 
-class Unsupported(ValueError):  # noqa: N818 -- reads as what the signature is
+class Unsupported(ValueError):
     """A well-formed signature of a kind that this version cannot check."""
 
 
-class Wrong(ValueError):  # noqa: N818 -- reads as what the signature is
+class Wrong(ValueError):
     """A signature that does not belong to this key and message."""
 
 

@@ -43,7 +43,7 @@ def calm(before: Files, after: Files, edition: int) -> Judgement:
 
 def judged(risk: str, *, readable: bool = True) -> Callable[[Files, Files, int], Judgement]:
     """Return a judge who always says `risk`."""
-    return lambda before, after, edition: Judgement(risk, ("The household cannot be read",), judged=readable)
+    return lambda *_: Judgement(risk, ("The household cannot be read",), judged=readable)
 
 
 class Home:

@@ -25,9 +25,11 @@ class Watched:
         self.reads: list[str] = []
 
     def size(self, oid: str, kind: Kind) -> int:
+        """Ask for a size; that reads no content."""
         return self.repository.size(oid, kind)
 
     def read(self, oid: str, kind: Kind, limit: int) -> bytes:
+        """Read, and remember what."""
         content = self.repository.read(oid, kind, limit)
         self.reads.append(oid)
         return content

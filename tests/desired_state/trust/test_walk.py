@@ -176,7 +176,7 @@ def test_unsigned_commit_between_two_good_ones_refuses_the_range(home: Home) -> 
     unsigned = home.write(home.payload(home.repository.write_tree({**home.trust, **PLAIN}), (good,)))
     tip = home.change(unsigned, "three")
     batches: list[str] = []
-    refused = refusal(home, tip, on_batch=lambda commit, steps: batches.append(commit))
+    refused = refusal(home, tip, on_batch=lambda commit, _: batches.append(commit))
     assert (refused.rule, refused.reason, refused.commit) == (1, "Unsigned", unsigned)
     assert f"reset main to {good[:7]}" in refused.remedy
     assert batches == []
@@ -266,7 +266,7 @@ def test_a_bad_commit_in_the_second_batch_leaves_the_floor_after_the_first(
         tip = home.change(tip, str(number))
     tip = home.change(home.change(tip, by="mallory"), "later")
     batches: list[int] = []
-    refused = refusal(home, tip, on_batch=lambda commit, steps: batches.append(len(steps)))
+    refused = refusal(home, tip, on_batch=lambda _, steps: batches.append(len(steps)))
     assert (refused.reason, batches) == ("UnknownKey", [4])
 
 

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 Kind = Literal["commit", "tree", "blob"]
 
 
-class Unusable(Exception):  # noqa: N818 -- reads as what the object is
+class Unusable(Exception):
     """An object that is absent, of another kind, too large, or not what its name says. Carries a clause for people."""
 
 

@@ -9,7 +9,7 @@ SHORT = 7
 """Hex digits of a commit id that people are shown."""
 
 
-class Refused(Exception):  # noqa: N818 -- the word that people read
+class Refused(Exception):
     """A history that must not move this home.
 
     `rule` is the number in docs/trust.md, `reason` a stable word for conditions and scripts, `commit` the 40 hex
