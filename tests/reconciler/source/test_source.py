@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from reconciler.errors import HearthError, Stalled, Transient
+from reconciler.source import store
 
 from tests.reconciler.source.conftest import Device, Household, HttpHost, SshHost, make_key, reply
 
@@ -317,16 +318,17 @@ def test_what_a_killed_fetch_left_is_cleared_by_the_next(device: Device, househo
     assert not source.incoming.exists()
 
 
-def test_many_changes_become_one_pack(device: Device, household: Household) -> None:
+def test_many_changes_become_one_pack(device: Device, household: Household, monkeypatch: pytest.MonkeyPatch) -> None:
     """The store is packed anew when its packs are too many, loses nothing, and stock git finds it sound."""
-    for number in range(53):
+    monkeypatch.setattr(store, "MOST_PACKS", 5)
+    for number in range(8):
         household.commit(f"change {number}")
         tip = follow(device, str(household.path))
     packs = list((device.root / "repo.git/objects/pack").glob("*.pack"))
-    assert len(packs) < 10
+    assert len(packs) < 5
     subprocess.run(["git", "-C", device.root / "repo.git", "fsck", "--strict", "--no-dangling"], check=True)
     assert tip in device.objects()
-    assert len(device.objects()) == 54 * 3
+    assert len(device.objects()) == 9 * 3
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to somebody else: run as root")
