@@ -53,6 +53,8 @@ class Shape:
     hint: str
     reserved: frozenset[str] = frozenset()
     longest: int = 253
+    repeats: bool = True
+    """False: a complaint never repeats what was written, for it may be a secret."""
 
     def read(self, value: object) -> str:
         """Return the text if it has this form.
@@ -63,7 +65,8 @@ class Shape:
         text = _text_of(value, self.what)
         if not self._fits(text):
             better = text.strip().lower()
-            also = f"; {better!r} would do" if self._fits(better) and better not in self.reserved else ""
+            fits = self.repeats and self._fits(better) and better not in self.reserved
+            also = f"; {better!r} would do" if fits else ""
             raise fault(f"is not {self.what}: {self.hint}{also}")
         if text in self.reserved:
             raise fault("is a reserved word: choose another name")
@@ -312,7 +315,13 @@ SecretName = Annotated[
     str, Shape("a secret's name", _AGE_FILE_PATTERN, "write 1 to 63 lower-case letters, digits and hyphens")
 ]
 SecretReference = Annotated[
-    str, Shape("a reference to a secret", f"secret:{_AGE_FILE_PATTERN}", "write secret:NAME, never a password itself")
+    str,
+    Shape(
+        "a reference to a secret",
+        f"secret:{_AGE_FILE_PATTERN}",
+        "write secret:NAME, never a password itself",
+        repeats=False,
+    ),
 ]
 Mac = Annotated[
     str,
