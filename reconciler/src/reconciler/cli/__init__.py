@@ -16,8 +16,8 @@ import click
 from reconciler.errors import HearthError, Misused
 
 _COMMANDS = {
-    "check": ("author", "Say what is wrong in a household folder, and what to write instead."),
-    "render": ("author", "Write the daemons' files of a household, and print their digest."),
+    "check": ("check", "Say what is wrong in a household folder, and what to write instead."),
+    "render": ("check", "Write the daemons' files of a household, and print their digest."),
     "diff": ("diff", "Say in sentences what differs, and show the daemons' files."),
     "init": ("init", "Start a household: files, keys and a signed first commit."),
     "change": ("change", "Change a household: add a device, block a site, share a folder ..."),
@@ -27,7 +27,7 @@ _COMMANDS = {
     "agent": ("device", "Keep this machine in the state that its repository describes."),
     "reconcile": ("device", "Run one pass now, and show each gate."),
     "status": ("status", "Why am I on this revision?"),
-    "history": ("history", "What happened here."),
+    "history": ("status", "What happened here."),
     "doctor": ("doctor", "What is missing or in the way, and the remedy."),
     "suspend": ("steer", "Pause applying; always for a time and a reason."),
     "resume": ("steer", "End a pause."),

@@ -83,7 +83,7 @@ def _units(paths: Paths, settings: Settings) -> Units:
 
 
 def _show(gate: str, ok: bool, detail: str) -> None:
-    say(f"{_GATES.get(gate, gate):<32} {detail}", "good" if ok else "bad")
+    say(f"{_GATES.get(gate, gate):<32} {detail}", kind="good" if ok else "bad")
 
 
 def _ask_agent(paths: Paths, *, as_json: bool) -> int:
@@ -124,4 +124,4 @@ def _conclude(paths: Paths, code: int, *, as_json: bool) -> None:
         emit(status)
         return
     ready = next(condition for condition in status["conditions"] if condition["type"] == "Ready")
-    say(ready["message"], "good" if code == 0 else "bad")
+    say(ready["message"], kind="good" if code == 0 else "bad")

@@ -217,10 +217,13 @@ def _tell(folder: Path, household: str, words: tuple[str, ...], made: Path | Non
             }
         )
         return
-    say(f"{folder} is a household, and its first commit is signed.", "good")
+    say(f"{folder} is a household, and its first commit is signed.", kind="good")
     if made:
-        say(f"You had no key, so one was made: {made}", "note")
-    say("There is one key. Make a second, keep it elsewhere, and add it to trust/owners before you need it.", "note")
+        say(f"You had no key, so one was made: {made}", kind="note")
+    say(
+        "There is one key. Make a second, keep it elsewhere, and add it to trust/owners before you need it.",
+        kind="note",
+    )
     say(f"Its fingerprint, to compare when a Pi joins:  {' '.join(words)}")
     say()
     say(f"Next:  cd {folder} && git remote add origin YOUR-GIT-HOST && git push -u origin main")

@@ -191,7 +191,7 @@ def _introduce(beginning: Beginning, revision: VerifiedRevision) -> None:
     table([(key.principal, key.public.fingerprint) for key in revision.trust.owners], indent=2)
     say(
         f"Trust version {policy.version}, epoch {policy.epoch}; {len(revision.steps)} commits, each one verified.",
-        "good",
+        kind="good",
     )
 
 
@@ -226,6 +226,6 @@ def _finish(paths: Paths, settings: Settings, beginning: Beginning, *, as_json: 
             }
         )
         return 0
-    say("Joined.", "good")
+    say("Joined.", kind="good")
     say("Watch it: hearth status" if settings.units == "systemd" else f"Start it: hearth --root {paths.root} agent")
     return 0

@@ -31,12 +31,18 @@ def plain(text: str) -> str:
     )
 
 
-def styled(text: str, style: str, stream: IO[str] | None = None) -> str:
+class Styled(str):
+    """Text that is plain already and carries our own colour."""
+
+    __slots__ = ()
+
+
+def styled(text: str, style: str, stream: IO[str] | None = None) -> Styled:
     """Return `text` in a colour or weight where the stream is a terminal (NO_COLOR and TERM=dumb are heeded)."""
     stream = stream or sys.stdout
     if not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
-        return text
-    return f"\033[{_COLOURS[style]}m{text}\033[0m"
+        return Styled(plain(text))
+    return Styled(f"\033[{_COLOURS[style]}m{plain(text)}\033[0m")
 
 
 def mark(kind: str, stream: IO[str] | None = None) -> str:
@@ -50,9 +56,10 @@ def mark(kind: str, stream: IO[str] | None = None) -> str:
     return styled(sign, colour, stream)
 
 
-def say(text: str = "", kind: str | None = None) -> None:
-    """Print a line for people, with a mark before it."""
-    print(f"{mark(kind)} {plain(text)}" if kind else plain(text), flush=True)
+def say(*parts: str, kind: str | None = None, indent: int = 0) -> None:
+    """Print a line for people, with a mark before it. Parts that are not `styled` are made plain."""
+    words = " ".join(part if isinstance(part, Styled) else plain(part) for part in parts)
+    print(" " * indent + (f"{mark(kind)} {words}" if kind else words), flush=True)
 
 
 def table(rows: Iterable[Sequence[str]], *, indent: int = 0) -> None:

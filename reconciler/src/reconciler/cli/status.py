@@ -92,9 +92,9 @@ def _condition(known: Mapping[str, Any], kind: str) -> Mapping[str, str]:
 
 def _show_status(paths: Paths, settings: Settings, known: Mapping[str, Any], *, running: bool) -> None:
     ready = _condition(known, "Ready")
-    say(ready["message"], "good" if ready["status"] == "True" else "bad")
+    say(ready["message"], kind="good" if ready["status"] == "True" else "bad")
     if not running:
-        say("The agent is not running, so nothing new takes effect: sudo systemctl start hearth-agent", "bad")
+        say("The agent is not running, so nothing new takes effect: sudo systemctl start hearth-agent", kind="bad")
     say()
     journal = JournalFile(paths.journal).value
     applied = journal.confirmed
@@ -109,7 +109,7 @@ def _show_status(paths: Paths, settings: Settings, known: Mapping[str, Any], *, 
         if condition["message"] or condition["status"] != good:
             mild = condition["status"] == "Unknown" or kind == "Suspended"
             mark = "good" if condition["status"] == good else "note" if mild else "bad"
-            say(f"{name:<12} {condition['message'] or condition['reason']}", mark)
+            say(f"{name:<12} {condition['message'] or condition['reason']}", kind=mark)
 
 
 def _entries(paths: Paths, settings: Settings, journal: Journal, *, limit: int | None) -> list[dict[str, Any]]:
@@ -157,7 +157,7 @@ def _show_entry(entry: Mapping[str, Any]) -> None:
     when, who = entry["signed_at"][11:16], ", ".join(entry["signed_by"])
     first, *more = entry["sentences"] or [entry["subject"]]
     commit = entry["commit"][:7]
-    say(f"  {when}  {first}  {styled(f'{commit}, signed by {who}', 'dim')}")
+    say(f"  {when}  {first} ", styled(f"{commit}, signed by {who}", "dim"))
     for sentence in more:
         say(f"         {sentence}")
     for attempt in entry["here"]:
@@ -167,7 +167,7 @@ def _show_entry(entry: Mapping[str, Any]) -> None:
             if good
             else f"{attempt['ended']} {attempt['at'][11:19]}: {attempt['message']}"
         )
-        say(f"         {words}", "good" if good else "bad")
+        say(words, kind="good" if good else "bad", indent=9)
 
 
 def _title(paths: Paths, commit: str) -> str:

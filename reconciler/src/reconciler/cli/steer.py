@@ -97,7 +97,7 @@ def _steer(root: str, change: Callable[[Journal, Moment], Journal], *, as_json: 
         after = change(file.value, SystemClock().now())
         file.write(after)
     if after.suspended and not as_json:
-        say(f"Paused until {timestamp(after.suspended.until)}: {after.suspended.reason}", "note")
+        say(f"Paused until {timestamp(after.suspended.until)}: {after.suspended.reason}", kind="note")
     return run_pass(paths, settings, wait=True, as_json=as_json)
 
 
