@@ -8,11 +8,14 @@ from desired_state.changes.base import ChangeRefused, Statement
 from desired_state.changes.difference import difference, touched
 from desired_state.changes.levels import Risk
 from desired_state.changes.risk import UnknownEdition, Verdict, judge
+from desired_state.changes.schema import Argument, arguments, change_schema, known, read_words
 from desired_state.changes.sentences import mark, sentence, sentences
-from desired_state.changes.statements import STATEMENTS, Change, read_change, read_changes
+from desired_state.changes.statements import OFFERED, STATEMENTS, Change, read_change, read_changes
 
 __all__ = [
+    "OFFERED",
     "STATEMENTS",
+    "Argument",
     "Change",
     "ChangeRefused",
     "Risk",
@@ -20,11 +23,15 @@ __all__ = [
     "UnknownEdition",
     "Verdict",
     "apply",
+    "arguments",
+    "change_schema",
     "difference",
     "judge",
+    "known",
     "mark",
     "read_change",
     "read_changes",
+    "read_words",
     "sentence",
     "sentences",
     "touched",

@@ -95,6 +95,8 @@ class Among:
 KnownPerson = Annotated[PersonId, Among("people")]
 Who = Annotated[Literal["everyone"] | PersonId, Among("people", ("everyone",))]
 KnownGroup = Annotated[Id, Among("groups")]
+ResolvingGroup = Annotated[Id, Among("resolving")]
+AddressedDevice = Annotated[Id, Among("addressed")]
 KnownDevice = Annotated[Id, Among("devices")]
 KnownName = Annotated[LocalName, Among("names")]
 KnownBlock = Annotated[Id, Among("blocks")]
@@ -113,6 +115,10 @@ class Statement(BaseModel):
     """The fields that the command takes in this order without their names."""
     offered: ClassVar[bool] = True
     """False: only ever computed as a difference; no command and no model may say it."""
+    needs: ClassVar[Literal["dns", "files", "mail", "certificates"] | None] = None
+    """The service that must be there for this to be said."""
+    brings: ClassVar[Literal["dns", "files", "mail", "certificates"] | None] = None
+    """The service that must not be there yet."""
     mark: ClassVar[Literal["+", "-", "~"]] = "~"
     """How a list of changes marks it: something more, something less, something else."""
 

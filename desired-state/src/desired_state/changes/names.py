@@ -8,13 +8,13 @@ from pydantic import Field, model_validator
 
 from desired_state.changes.base import (
     DNS,
+    AddressedDevice,
     Edit,
     Edits,
     KnownBlock,
-    KnownDevice,
-    KnownGroup,
     KnownName,
     KnownSite,
+    ResolvingGroup,
     Statement,
     put_or_clear,
     written,
@@ -23,7 +23,7 @@ from desired_state.model import Several
 from desired_state.scalars import Domain, Duration, Id, Ip, Ipv4, LocalName, Text, fault
 from desired_state.sites import SITES
 
-Target = Literal["appliance"] | Ip | KnownDevice
+Target = Literal["appliance"] | Ip | AddressedDevice
 Upstreams = Annotated[tuple[Ip, ...], Field(min_length=1, max_length=8)]
 
 
@@ -31,25 +31,29 @@ class Block(Statement):
     """Keep devices from looking up names; for everyone, or for groups."""
 
     kind: Literal["block"] = "block"
+    needs = "dns"
     positional = ("block",)
     mark = "+"
     block: Id
-    """A new id for the block; if it is a well-known site's id and nothing else is named, that site is blocked."""
+    """A new id for the block. A well-known site's id, or a domain, alone is also what is blocked."""
     sites: Several[KnownSite] = frozenset()
     """Well-known sites, each standing for all of its domains."""
     domains: Several[Domain] = frozenset()
     """Domains, each with everything below it."""
-    groups: Several[KnownGroup] = Field(default=frozenset(), alias="for")
+    groups: Several[ResolvingGroup] = Field(default=frozenset(), alias="for")
     """Groups that it is for; without it, everyone."""
     reason: Text | None = None
     """Why, in the family's own words."""
 
     @model_validator(mode="before")
     @classmethod
-    def _site_by_its_id(cls, raw: Any) -> Any:
-        if isinstance(raw, dict) and not raw.get("sites") and not raw.get("domains") and raw.get("block") in SITES:
-            return {**raw, "sites": [raw["block"]]}
-        return raw
+    def _named_by_its_id(cls, raw: Any) -> Any:
+        block = raw.get("block") if isinstance(raw, dict) else None
+        if not isinstance(block, str) or raw.get("sites") or raw.get("domains"):
+            return raw
+        if block in SITES:
+            return {**raw, "sites": [block]}
+        return {**raw, "block": block.replace(".", "-")[:31].strip("-"), "domains": [block]} if "." in block else raw
 
     def edits(self) -> Edits:
         """Return the new block."""
@@ -61,6 +65,7 @@ class Unblock(Statement):
     """Remove a block."""
 
     kind: Literal["unblock"] = "unblock"
+    needs = "dns"
     positional = ("block",)
     mark = "-"
     block: KnownBlock
@@ -97,6 +102,7 @@ class WidenBlock(_BlockItems):
     """Add sites or domains to a block."""
 
     kind: Literal["widen-block"] = "widen-block"
+    needs = "dns"
     positional = ("block",)
     mark = "+"
 
@@ -109,6 +115,7 @@ class NarrowBlock(_BlockItems):
     """Take sites or domains out of a block."""
 
     kind: Literal["narrow-block"] = "narrow-block"
+    needs = "dns"
     positional = ("block",)
     mark = "-"
 
@@ -121,10 +128,11 @@ class BlockFor(Statement):
     """Say which groups a block is for."""
 
     kind: Literal["block-for"] = "block-for"
+    needs = "dns"
     positional = ("block", "groups")
     block: KnownBlock
     """Which block."""
-    groups: Several[KnownGroup] = frozenset()
+    groups: Several[ResolvingGroup] = frozenset()
     """All groups that it is for from now on; without any, everyone."""
 
     def edits(self) -> Edits:
@@ -137,6 +145,7 @@ class SetReason(Statement):
     """Say why something is blocked."""
 
     kind: Literal["set-reason"] = "set-reason"
+    needs = "dns"
     positional = ("block", "reason")
     block: KnownBlock
     """Which block."""
@@ -152,6 +161,7 @@ class AddName(Statement):
     """Add a name inside the home's domain."""
 
     kind: Literal["add-name"] = "add-name"
+    needs = "dns"
     positional = ("name", "target")
     mark = "+"
     name: LocalName
@@ -168,6 +178,7 @@ class PointName(Statement):
     """Let a name lead somewhere else."""
 
     kind: Literal["point-name"] = "point-name"
+    needs = "dns"
     positional = ("name", "target")
     name: KnownName
     """Which name."""
@@ -183,6 +194,7 @@ class RemoveName(Statement):
     """Remove a name from the home's domain."""
 
     kind: Literal["remove-name"] = "remove-name"
+    needs = "dns"
     positional = ("name",)
     mark = "-"
     name: KnownName
@@ -197,6 +209,7 @@ class SetUpstreams(Statement):
     """Choose the resolvers that answer for the rest of the internet."""
 
     kind: Literal["set-upstreams"] = "set-upstreams"
+    needs = "dns"
     positional = ("upstreams",)
     upstreams: Upstreams
     """Their addresses, in order of preference."""
@@ -210,6 +223,7 @@ class SetDhcp(Statement):
     """Let the appliance hand out addresses, or change which and for how long."""
 
     kind: Literal["set-dhcp"] = "set-dhcp"
+    needs = "dns"
     first: Ipv4 | None = Field(default=None, alias="from")
     """The first address of the range; left out: unchanged."""
     last: Ipv4 | None = Field(default=None, alias="to")
@@ -233,6 +247,7 @@ class RemoveDhcp(Statement):
     """Hand out no addresses any more."""
 
     kind: Literal["remove-dhcp"] = "remove-dhcp"
+    needs = "dns"
     mark = "-"
 
     def edits(self) -> Edits:

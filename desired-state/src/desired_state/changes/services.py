@@ -45,6 +45,7 @@ class AddShare(Statement):
     """Make a shared folder."""
 
     kind: Literal["add-share"] = "add-share"
+    needs = "files"
     positional = ("share", "description")
     mark = "+"
     share: ShareName
@@ -72,6 +73,7 @@ class RemoveShare(Statement):
     """Share a folder no longer; its files stay on the disk."""
 
     kind: Literal["remove-share"] = "remove-share"
+    needs = "files"
     positional = ("share",)
     mark = "-"
     share: KnownShare
@@ -86,6 +88,7 @@ class DescribeShare(Statement):
     """Say what lies in a shared folder."""
 
     kind: Literal["describe-share"] = "describe-share"
+    needs = "files"
     positional = ("share", "description")
     share: KnownShare
     """Which share."""
@@ -101,6 +104,7 @@ class SetTimeMachine(Statement):
     """Say whether Macs may back up to a shared folder, and how much."""
 
     kind: Literal["set-time-machine"] = "set-time-machine"
+    needs = "files"
     positional = ("share", "allowed")
     share: KnownShare
     """Which share."""
@@ -124,6 +128,7 @@ class GrantAccess(Statement):
     """Let someone, or everyone, into a shared folder."""
 
     kind: Literal["grant-access"] = "grant-access"
+    needs = "files"
     positional = ("who", "share", "level")
     mark = "+"
     who: Who
@@ -142,6 +147,7 @@ class RevokeAccess(Statement):
     """Take away what someone, or everyone, was granted in a shared folder."""
 
     kind: Literal["revoke-access"] = "revoke-access"
+    needs = "files"
     positional = ("who", "share")
     mark = "-"
     who: Who
@@ -158,6 +164,7 @@ class SetAlias(Statement):
     """Say who gets the mail that is sent to a name of the home."""
 
     kind: Literal["set-alias"] = "set-alias"
+    needs = "mail"
     positional = ("alias", "people")
     alias: AliasName
     """The part of the address before the @; new or known."""
@@ -173,6 +180,7 @@ class RemoveAlias(Statement):
     """Remove a mail name of the home."""
 
     kind: Literal["remove-alias"] = "remove-alias"
+    needs = "mail"
     positional = ("alias",)
     mark = "-"
     alias: KnownAlias
@@ -187,6 +195,7 @@ class AddDns(Statement):
     """Run the home's DNS."""
 
     kind: Literal["add-dns"] = "add-dns"
+    brings = "dns"
     positional = ("upstreams",)
     mark = "+"
     upstreams: Upstreams
@@ -201,6 +210,7 @@ class AddFiles(Statement):
     """Run shared folders."""
 
     kind: Literal["add-files"] = "add-files"
+    brings = "files"
     mark = "+"
     workgroup: Workgroup = "WORKGROUP"
     """The Windows workgroup."""
@@ -214,6 +224,7 @@ class AddMail(Statement):
     """Run a mail relay that sends through the provider's server."""
 
     kind: Literal["add-mail"] = "add-mail"
+    brings = "mail"
     mark = "+"
     hostname: Domain
     """How the appliance introduces itself to the relay."""
@@ -240,6 +251,7 @@ class AddCertificates(Statement):
     """Run the home's own certificate authority."""
 
     kind: Literal["add-certificates"] = "add-certificates"
+    brings = "certificates"
     mark = "+"
     name: Text
     """The authority's name, as devices show it."""

@@ -29,6 +29,8 @@ STATEMENTS: Mapping[str, type[Statement]] = MappingProxyType({
     statement.model_fields["kind"].default: statement for statement in get_args(get_args(Change)[0])
 })  # fmt: skip
 """Every statement by its kind."""
+OFFERED: tuple[str, ...] = tuple(kind for kind, statement in STATEMENTS.items() if statement.offered)
+"""The kinds that people and models may say; the others are only ever computed."""
 
 MOST_CHANGES = 1_000
 _ONE: TypeAdapter[Change] = TypeAdapter(Change)
@@ -38,15 +40,26 @@ def read_change(raw: Mapping[str, Any]) -> Change:
     """Return the change that `raw` (of a command line, a form or a model's answer) stands for.
 
     Raises:
-        ChangeRefused: it is none; the sentence names the first wrong field.
+        ChangeRefused: it is none, or one that only a difference may say; the sentence names the first wrong field.
     """
+    kind = raw.get("kind")
+    if not isinstance(kind, str) or kind not in STATEMENTS or not STATEMENTS[kind].offered:
+        raise ChangeRefused(f"{str(kind)[:40]!r} is no kind of change: write one of {', '.join(OFFERED)}")
     try:
-        return _ONE.validate_python(dict(raw))
+        change = _ONE.validate_python(dict(raw))
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        kind = raw.get("kind")
-        place = ".".join(str(step) for step in first["loc"] if step != kind)
-        raise ChangeRefused(" ".join(part for part in (f"{kind}:", place, first["msg"]) if part)) from None
+        raise ChangeRefused(f"{kind}: {_complaint(error)}") from None
+    if isinstance(change, settings.SetField) and change.path in settings.FIXED:
+        raise ChangeRefused(f"set: {change.path} never changes")
+    return change
+
+
+def _complaint(error: ValidationError) -> str:
+    first = error.errors(include_input=False, include_url=False)[0]
+    place = " ".join(str(step) for step in first["loc"][1:] if step != "[key]")
+    expected = first.get("ctx", {}).get("expected")
+    words = {"missing": "is missing: give it", "extra_forbidden": "is no field of it: leave it out"}.get(first["type"])
+    return f"{place} {words or (f'is not {expected}' if expected else first['msg'])}".strip()
 
 
 def read_changes(raw: Iterable[Mapping[str, Any]]) -> tuple[Change, ...]:
