@@ -91,6 +91,10 @@ class Appliance:
         """Run a command inside, as root with what root may do there; return what it printed, standard error included."""
         return finish(self.inside(argv), check=check, seconds=seconds, text=text)
 
+    def dig(self, name: str, *, server: str = "127.0.0.1", kind: str = "A") -> list[str]:
+        """Ask from the appliance itself, as its own programs do; the cable does not matter."""
+        return self._network.dig(name, server=server, kind=kind)
+
     def inside(self, argv: Sequence[object]) -> list[str]:
         """Return the command that runs `argv` inside.
 
@@ -124,10 +128,8 @@ class Appliance:
             return
         with suppress(ProcessLookupError):
             os.kill(self._leader, signal.SIGRTMIN + 4)  # systemd(1): start poweroff.target
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._nspawn.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            pass
         self._pull_the_plug()
 
     def journal(self, unit: str) -> str:

@@ -15,8 +15,8 @@ from typing import Self
 ROUTER = "192.168.10.1"
 PREFIX = 24
 UPSTREAMS = ("9.9.9.9", "149.112.112.112")
-WEB = "203.0.113.80"
-"""What every name of the internet resolves to (RFC 5737, TEST-NET-3)."""
+WEB = "93.184.215.14"
+"""What every name of the internet resolves to; a documentation address (RFC 5737) would be held back as a rebind attack."""
 DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
 
 
