@@ -36,12 +36,12 @@ def lines_of(*names: str, namespace: str = "git") -> bytes:
     return "".join(key_line(name, namespace, public_of(name)) + "\n" for name in names).encode()
 
 
-def calm(before: Files, after: Files, edition: int) -> Judgement:
+def calm(*_: object) -> Judgement:
     """Judge everything to be of low risk."""
     return Judgement("low", ("Something small",))
 
 
-def judged(risk: str, *, readable: bool = True) -> Callable[[Files, Files, int], Judgement]:
+def judged(risk: str, *, readable: bool = True) -> Callable[..., Judgement]:
     """Return a judge who always says `risk`."""
     return lambda *_: Judgement(risk, ("The household cannot be read",), judged=readable)
 

@@ -85,10 +85,10 @@ def test_a_step_can_be_explained_afterwards(home: Home) -> None:
     """Verification asks for the risk only where the policy makes it matter; people may ask always."""
     steps = home.verify(home.change(home.genesis)).steps
     assert steps[1].judgement is None
-    seen: list[tuple[object, object, int]] = []
+    seen: list[tuple[object, ...]] = []
     explained = explain(home.repository, steps[1], judge=lambda *given: seen.append(given) or calm(*given))
     assert explained.risk == "low"
-    assert seen == [(PLAIN, {**PLAIN, "README.md": b"new"}, 1)]
+    assert seen == [(PLAIN, {**PLAIN, "README.md": b"new"}, 1, frozenset())]
     assert explain(home.repository, steps[0], judge=calm).sentences == ("The home begins",)
 
 

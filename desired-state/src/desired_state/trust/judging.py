@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from desired_state.load import DesiredState
 
 Files = Mapping[str, bytes]
-EDITIONS = (1,)
-"""The editions of the risk rules that this version can apply."""
+Judge = Callable[[Files, Files, int, frozenset[str]], "Judgement"]
+"""From the files before and after (without `trust/`), the edition of the rules and past people's ids to a judgement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +35,20 @@ class Judgement:
     judged: bool = True
 
 
-Judge = Callable[[Files, Files, int], Judgement]
-"""From the files before and after (without `trust/`) and the edition of the rules to a judgement."""
+def judge_files(before: Files, after: Files, edition: int, past: frozenset[str], *, source: str = "") -> Judgement:
+    """Judge by `desired_state.changes`; `past` are the ids of people who ever lived here, `source` the repository's host."""
+    from desired_state.changes import UnknownEdition, judge, sentences
 
-
-def judge_files(before: Files, after: Files, edition: int) -> Judgement:
-    """Judge by `desired_state.changes`, as the edition of the rules says."""
-    from desired_state.changes import judge, sentence
-
-    if edition not in EDITIONS:
-        return Judgement(
-            "high",
-            (f"Its risk cannot be judged: edition {edition} of the risk rules is newer than this program",),
-            judged=False,
-        )
     states = _load(_frozen(before)), _load(_frozen(after))
     if states[0] is None or states[1] is None:
         which = "The household before it" if states[0] is None else "The household"
         return Judgement("high", (f"{which} cannot be read, so its risk counts as high",), judged=False)
-    verdict = judge(states[0], states[1], edition)
-    return Judgement(str(verdict.risk), tuple(sentence(change, states[0].household) for change in verdict.changes))
+    try:
+        verdict = judge(states[0], states[1], edition, past_people=past, source=source)
+    except UnknownEdition:
+        why = f"Its risk cannot be judged: edition {edition} of the risk rules is newer than this program"
+        return Judgement("high", (why,), judged=False)
+    return Judgement(str(verdict.risk), sentences(verdict.changes, states[0].household, states[1].household))
 
 
 def _frozen(files: Files) -> tuple[tuple[str, bytes], ...]:

@@ -26,6 +26,7 @@ from desired_state.trust.commit import COMMIT_LIMIT, Commit, check_bytes, read_c
 from desired_state.trust.judging import Judge, Judgement, judge_files
 from desired_state.trust.line import check_line, line_down_to
 from desired_state.trust.objects import Objects, Unusable, read_checked
+from desired_state.trust.past_people import past_people
 from desired_state.trust.people import Key
 from desired_state.trust.refusal import Refused
 from desired_state.trust.revision import _KEY_OF_VERIFY, Anchor, Step, StepKind, VerifiedRevision
@@ -208,8 +209,7 @@ def explain(objects: Objects, step: Step, *, judge: Judge = judge_files) -> Judg
     if step.judgement or step.parent is None:
         return step.judgement or Judgement("trust", ("The home begins",))
     before, after = (read_tree(objects, _read(objects, oid).tree) for oid in (step.parent, step.commit))
-    edition = _trust_of(objects, before).policy.risk_rules
-    return judge(household_files(objects, before), household_files(objects, after), edition)
+    return _judge(objects, Stand(step.parent, before, _trust_of(objects, before)), after, judge)
 
 
 def household_files(objects: Objects, tree: Tree) -> dict[str, bytes]:
@@ -236,7 +236,17 @@ def _judge_if_asked(objects: Objects, before: Stand, tree: Tree, judge: Judge) -
     policy = before.trust.policy
     if policy.mode == "reviewed" or not policy.judges or tree.root.oid == before.tree.root.oid:
         return None
-    return judge(household_files(objects, before.tree), household_files(objects, tree), policy.risk_rules)
+    return _judge(objects, before, tree, judge)
+
+
+def _judge(objects: Objects, before: Stand, tree: Tree, judge: Judge) -> Judgement:
+    same_people = before.tree.root.files.get("people.yaml") == tree.root.files.get("people.yaml")
+    try:
+        past = frozenset[str]() if same_people else past_people(objects, before.commit)
+    except Unusable as problem:
+        raise Refused(3, "Unreadable", str(problem)) from None
+    files = household_files(objects, before.tree), household_files(objects, tree)
+    return judge(*files, before.trust.policy.risk_rules, past)
 
 
 def _read(objects: Objects, oid: str) -> Commit:
