@@ -37,6 +37,6 @@ def past_people(objects: Objects, commit: str) -> frozenset[str]:
 @lru_cache(maxsize=8)
 def _people(content: bytes) -> frozenset[str]:
     root = parse(content).root
-    entries = dict((key.text, value) for key, value in root.entries) if isinstance(root, Mapped) else {}
+    entries = {key.text: value for key, value in root.entries} if isinstance(root, Mapped) else {}
     people = entries.get("people")
     return frozenset(key.text for key, _ in people.entries) if isinstance(people, Mapped) else frozenset()
