@@ -15,9 +15,9 @@ from desired_state.model import Dhcp, Dns, Household
 from renderers import dnsmasq_plan, dnsmasq_reread, encode
 from renderers.artifact import File, Target
 from renderers.dnsmasq_plan import CONF, FOLDER, HOSTS, RESERVATIONS, SERVERS, hands_out, resolvers
-from renderers.encode import Address, Encoded, Subnet
+from renderers.encode import Address, Encoded
 from renderers.plan import Link
-from renderers.resolution import CANARIES, blocked_for_everyone, blocked_for_group, home_zones, local_names
+from renderers.resolution import CANARIES, blocked_for_everyone, blocked_for_group, local_names, names_outside
 from renderers.service import Service
 
 
@@ -51,7 +51,9 @@ def _common(household: Household, dns: Dns, target: Target) -> dict[str, Any]:
         "port": encode.number(target.port),
         "upstreams": [encode.dnsmasq_server(address, target.upstream_port) for address in upstreams],
         "rebind_allowed": [encode.host_name(domain) for domain in sorted(dns.rebind_allowed)],
-        "zones": [encode.host_name(zone) for zone in home_zones(household)],
+        "domain": encode.host_name(household.network.domain),
+        "zones": [encode.host_name(name) for name in sorted(names_outside(household))],
+        "hosts": _current(target, HOSTS),
     }
 
 
@@ -62,8 +64,6 @@ def _main(household: Household, dns: Dns, target: Target) -> dict[str, Any]:
         listen += [ipaddress.IPv4Address("127.0.0.1"), *([appliance.ipv6] if appliance.ipv6 else [])]
     return _common(household, dns, target) | {
         "listen": [encode.address(address) for address in listen],
-        "domain": encode.host_name(household.network.domain),
-        "hosts": _current(target, HOSTS),
         "servers": _current(target, SERVERS),
         "dhcp": _dhcp(household, dhcp, target) if (dhcp := hands_out(household, target)) else None,
     }
@@ -76,7 +76,7 @@ def _group(household: Household, name: str, target: Target) -> dict[str, Any]:
         "listen": encode.address(_at(target, resolver)),
         "servers": _current(target, f"{FOLDER}/groups/{name}.servers"),
         "main": encode.dnsmasq_server(_at(target, household.appliance.address), target.port),
-        "reverse": [encode.network(network) for network in _reverse(household)],
+        "subnet": encode.network(household.network.subnet),
     }
 
 
@@ -133,13 +133,6 @@ def _with_short(names: tuple[str, ...], domain: str) -> Iterator[str]:
 
 def _unanswered(blocked: frozenset[str]) -> list[Encoded]:
     return [encode.host_name(domain) for domain in sorted(blocked | CANARIES if blocked else blocked)]
-
-
-def _reverse(household: Household) -> list[Subnet]:
-    """Return the networks whose reverse names the main instance knows: the home's, and each single address outside of them."""
-    home: list[Subnet] = [household.network.subnet, *([household.network.ipv6] if household.network.ipv6 else [])]
-    outside = [address for address in local_names(household) if not any(address in network for network in home)]
-    return home + [ipaddress.ip_network(address) for address in outside]
 
 
 def _at(target: Target, address: Address) -> Address:

@@ -52,7 +52,7 @@ def _group_unit(name: str, target: Target) -> Unit:
         f"hearth-resolver@{name}.service",
         _command(target, f"{stem}.conf"),
         restart=(f"{stem}.conf", *((f"{stem}.env",) if target.name == "appliance" else ())),
-        reload=(f"{stem}.servers",),
+        reload=(HOSTS, f"{stem}.servers"),
         faults=FAULTS,
     )
 

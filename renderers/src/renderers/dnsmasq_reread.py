@@ -26,19 +26,19 @@ _FLAG = None
 _PROCESS: dict[str, str | None] = {
     "port": r"[0-9]{1,5}", "user": r"root|dnsmasq", "group": r"", "pid-file": r"", "log-facility": r"-",
     "bind-interfaces": _FLAG, "bind-dynamic": _FLAG, "listen-address": _IP,
-    "no-hosts": _FLAG, "no-resolv": _FLAG, "no-poll": _FLAG, "strict-order": _FLAG, "bogus-priv": _FLAG, "stop-dns-rebind": _FLAG,
-    "fast-dns-retry": r"[0-9]+,[0-9]+", "cache-size": r"[0-9]+",
-    "servers-file": _PATH, "rebind-domain-ok": rf"/{_NAME}/",
+    "addn-hosts": _PATH, "no-hosts": _FLAG, "no-resolv": _FLAG, "no-poll": _FLAG, "domain-needed": _FLAG, "local": rf"/{_NAME}/",
+    "all-servers": _FLAG, "fast-dns-retry": r"[0-9]+,[0-9]+", "cache-size": r"[0-9]+", "servers-file": _PATH,
+    "bogus-priv": _FLAG, "stop-dns-rebind": _FLAG, "rebind-domain-ok": rf"/{_NAME}/",
 }  # fmt: skip
 _MAIN = _PROCESS | {
-    "server": _AT, "domain": _NAME, "local": rf"/{_NAME}/", "addn-hosts": _PATH, "domain-needed": _FLAG,
+    "server": _AT, "domain": _NAME,
     "dhcp-range": rf"{_V4},{_V4},{_V4},(?:[0-9]+|infinite)", "dhcp-authoritative": _FLAG, "no-ping": _FLAG,
     "dhcp-leasefile": _PATH, "dhcp-hostsfile": _PATH,
     "dhcp-option": rf"option:router,{_V4}|(?:tag:{_TAG},)?option:dns-server,{_V4}",
     "dhcp-mac": rf"set:{_TAG},{_MAC}", "dhcp-name-match": r"set:nameless,(?:wpad|isatap)", "dhcp-ignore-names": r"tag:nameless",
 }  # fmt: skip
 _GROUP = _PROCESS | {
-    "except-interface": r"lo", "server": rf"(?:/(?:{_NAME})?/)?{_AT}", "rev-server": rf"{_IP}/[0-9]{{1,3}},{_AT}",
+    "except-interface": r"lo", "server": rf"(?:/{_NAME}/)?{_AT}", "rev-server": rf"{_IP}/[0-9]{{1,3}},{_AT}",
 }  # fmt: skip
 _SERVERS: dict[str, str | None] = {"server": rf"/{_NAME}/"}
 _ENVIRONMENT: dict[str, str | None] = {"INTERFACE": r"[a-z][a-z0-9]{0,14}", "ADDRESS": rf"{_V4}/[0-9]{{1,2}}"}

@@ -52,10 +52,9 @@ def _service_names(household: Household) -> frozenset[str]:
     return (household.certificates.names if household.certificates else frozenset()) | mail
 
 
-def home_zones(household: Household) -> tuple[str, ...]:
-    """Return the domains that only the home itself answers: its own, then the services' names that lie outside of it."""
-    own = household.network.domain
-    return (own, *sorted(name for name in _service_names(household) if not within(name, own)))
+def names_outside(household: Household) -> frozenset[str]:
+    """Return the services' names that do not lie in the home's own domain, and that are the home's to answer all the same."""
+    return frozenset(name for name in _service_names(household) if not within(name, household.network.domain))
 
 
 def blocked_for_everyone(household: Household) -> frozenset[str]:
@@ -77,7 +76,7 @@ def within(name: str, zone: str) -> bool:
 
 def unblocked_abroad(household: Household, blocked: frozenset[str]) -> str | None:
     """Return a well-known name that only an upstream can answer here, or None where all of ours are blocked."""
-    near = (*blocked, *home_zones(household))
+    near = blocked | names_outside(household)
     return next((name for name in _KNOWN_ABROAD if not any(within(name, zone) for zone in near)), None)
 
 
