@@ -124,7 +124,7 @@ def _is_journal(out: TextIO, environment: Mapping[str, str]) -> bool:
 
 
 @cache
-def _journal() -> Any:  # noqa: ANN401 # systemd-python has no types
+def _journal() -> Any:  # systemd-python has no types
     try:
         from systemd import journal
     except ImportError:

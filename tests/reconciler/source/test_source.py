@@ -331,6 +331,19 @@ def test_many_changes_become_one_pack(device: Device, household: Household, monk
     assert len(device.objects()) == 9 * 3
 
 
+def test_a_change_is_kept_even_when_the_store_cannot_be_packed_anew(
+    device: Device, household: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tidying up is no reason to refuse a verified change."""
+    monkeypatch.setattr(store, "MOST_PACKS", 0)
+    source = device.source(str(household.path))
+    tip = source.peek()
+    source.fetch(tip)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    source.promote(tip)
+    assert tip in device.objects()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to somebody else: run as root")
 def test_a_repository_of_somebody_else_is_followed(device: Device, household: Household) -> None:
     """The agent is root and the repository is a person's: git's ownership check is not in the way."""

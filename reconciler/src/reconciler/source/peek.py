@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -182,6 +181,8 @@ def _read(path: Path, limit: int) -> str | None:
 
 
 def _new_session() -> requests.Session:
+    from http.cookiejar import DefaultCookiePolicy
+
     import requests
     from requests.adapters import HTTPAdapter
     from urllib3.util import Retry

@@ -10,10 +10,11 @@ import os
 import re
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from reconciler.errors import Transient
+from reconciler.errors import HearthError, Transient
 from reconciler.run import run
 from reconciler.source import store as stores
 from reconciler.source.credentials import Credentials
@@ -37,7 +38,7 @@ class Limits:
     peek_seconds: float = 15.0
     seconds: float = 120.0
     cpu_seconds: int = 60
-    memory: int = 256 * 1024**2
+    memory: int = 192 * 1024**2
     """Address space of the fetching process, Python and its libraries (some 45 MB) included."""
     received: int = 64 * 1024**2
     file: int = 96 * 1024**2
@@ -118,7 +119,8 @@ class Source:
         if last:
             stores.discard(self.incoming)
             if stores.needs_repack(self.store):
-                self._in_child("repack")
+                with suppress(HearthError):  # only tidying: the next change tries again
+                    self._in_child("repack")
 
     def refuse(self, tip: str) -> None:  # noqa: ARG002 # the journal remembers it; here its objects are dropped
         """Drop what was fetched for a refused tip.
