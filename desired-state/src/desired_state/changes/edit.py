@@ -35,10 +35,12 @@ def edited(name: str, text: str, edits: Iterable[Edit]) -> str:
     Raises:
         ChangeRefused: what an edit adds is there already, or what it changes or drops is not.
     """
+    windows = "\r\n" in text and text.count("\r\n") == text.count("\n")
+    text = text.replace("\r\n", "\n") if windows else text
     document = _Document(name, text if text.endswith("\n") else text + "\n")
     for edit in edits:
         document.carry_out(edit)
-    return document.text
+    return document.text.replace("\n", "\r\n") if windows else document.text
 
 
 class _Document:
