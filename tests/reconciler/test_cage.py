@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from reconciler.cage import caged
+from reconciler.cage import caged, systemds_word
 from reconciler.confine import UNHELD
 from reconciler.errors import Transient
+from reconciler.run import Finished
 
 NO_LIMIT = "confine.forbid_processes = lambda: {says}"
 NO_LANDLOCK = "confine.forbid_programs = lambda checker, inside: {says}"
@@ -90,9 +91,8 @@ def test_with_both_layers_taken_out_the_script_would_run(root: Path, canary: Pat
 
 
 def test_a_cage_that_does_not_hold_is_could_not_check(root: Path, monkeypatch: pytest.MonkeyPatch):
-    """It says nothing of the files."""
-    lines = "from reconciler import confine, cage; import sys; print('neither holds', file=sys.stderr); sys.exit(125)"
-    monkeypatch.setattr("reconciler.cage._by_confine", lambda *_: [sys.executable, "-c", lines])
+    """It says nothing of the files. Simulated: no machine here lacks both layers."""
+    monkeypatch.setattr("reconciler.cage.run", lambda *_, **__: Finished(UNHELD, b"neither holds\n"))
     with pytest.raises(Transient, match=r"its cage could not be built .neither holds") as caught:
         caged(("dnsmasq", "--test"), root, seconds=5)
     assert caught.value.reason == "CheckerUnavailable"
@@ -152,3 +152,27 @@ def test_a_closed_generation_is_could_not_check(root: Path):
     root.chmod(0o700)
     with pytest.raises(Transient, match="must be open to everyone"):
         caged(("dnsmasq", "--test"), root, seconds=5)
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "words"),
+    [
+        (b"syntax check OK.\nended success 0\n", 0, b"syntax check OK."),
+        (b"bad option\nended exit-code 1\n", 1, b"bad option"),
+        (b"ended success 0\n", 0, b""),
+        (b"ended success 0\nended exit-code 3\n", 3, b"ended success 0"),
+    ],
+)
+def test_systemds_own_last_line_says_how_a_checker_ended(said: bytes, code: int, words: bytes):
+    """A checker can print such a line too, but not the last one."""
+    assert systemds_word(said, cut=False) == Finished(code, words)
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"OK\n", b"ended timeout TERM\n", b"ended signal KILL\n", b"ended success\n", b"ended\n", b"\xff\n"]
+)
+def test_a_checker_that_systemd_stopped_could_not_check(said: bytes):
+    """systemd-run itself exits 1 for a time-out, as for a refusal."""
+    with pytest.raises(Transient) as caught:
+        systemds_word(said, cut=False)
+    assert caught.value.reason == "CheckerUnavailable"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from renderers.plan import Plan
@@ -22,7 +23,7 @@ _SECONDS = 90.0
 _QUICK_SECONDS = 10.0
 _MOST_LINES = 2_000
 _LOG_LIMIT = 2_000_000
-_NEVER_GOOD = re.compile(r"^\S+: Failed with result |^Failed to start ")
+_FAILED = r"^(?:\S+: Failed with result |Failed to start )"
 """What systemd itself says in the unit's journal when a unit fails; systemd.service(5)."""
 _CURSOR = re.compile(r"^-- cursor: (\S+)$", re.MULTILINE)
 
@@ -78,8 +79,7 @@ class SystemdUnits:
         found: list[Fault] = []
         for unit in plan.units:
             lines = _journal(*where, f"--unit={unit.name}", "--output=cat", f"--lines={_MOST_LINES}").splitlines()
-            found += [Fault(unit.name, plain(line)) for line in lines if _NEVER_GOOD.search(line)]
-            found += matching(unit, lines)
+            found += matching(replace(unit, faults=(*unit.faults, _FAILED)), lines)
         return tuple(found)
 
     def close(self) -> None:
@@ -114,14 +114,14 @@ def _activate(verb: str, name: str) -> None:
     _systemctl("reset-failed", name)
     finished = _systemctl(verb, name)
     if finished.code != 0:
-        words = _last_words(name) or plain(finished.text)
+        words = _last_words(name) or plain(finished.text).rstrip(".")
         raise Stalled("UnitFailed", f"{name} did not {verb}: {words}.", f"`journalctl -u {name}` has all that it said.")
 
 
 def _last_words(name: str) -> str:
-    """Return the last line in the unit's journal that is its own and not systemd's."""
-    lines = _journal("--boot", f"_SYSTEMD_UNIT={name}", "--output=cat", "--lines=1").splitlines()
-    return plain(lines[-1]).rstrip(".") if lines else ""
+    """Return the last lines in the unit's journal that are its own and not systemd's."""
+    lines = _journal("--boot", f"_SYSTEMD_UNIT={name}", "--output=cat", "--lines=2").splitlines()
+    return "; ".join(plain(line).rstrip(".") for line in lines)
 
 
 def _asked(name: str) -> UnitState:
@@ -130,7 +130,11 @@ def _asked(name: str) -> UnitState:
     said = dict(line.split("=", 1) for line in finished.text.splitlines() if "=" in line)
     running = said.get("ActiveState") in {"active", "reloading"} and said.get("SubState") != "exited"
     words = plain(f"{said.get('ActiveState', 'unknown')} ({said.get('SubState', '')}, {said.get('Result', '')})")
-    return UnitState(running, said.get("MainPID", ""), "" if running else words)
+    return (
+        UnitState(running=True, incarnation=said.get("MainPID", ""))
+        if running
+        else UnitState(running=False, words=words)
+    )
 
 
 def _systemctl(*arguments: str) -> Finished:
