@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from desired_state.history import Repository
+from desired_state.trust import Refused
 from reconciler.errors import HearthError, Stalled, Transient
 from reconciler.source import store
 
@@ -267,6 +269,19 @@ def test_only_main_is_fetched(device: Device, household: Household, http_host: H
         assert listed.stdout.split() == [tip, "commit", "refs/heads/main"]
     source.promote(tip)
     assert not device.objects() & set(others)
+
+
+def test_the_rules_of_trust_accept_incoming_with_its_one_alternate(device: Device, household: Household) -> None:
+    """Rule 1 refuses borrowed objects, but for our own store's: what is fetched second is read together with the first."""
+    first = follow(device, str(household.path))
+    second = household.commit("two")
+    source = device.source(str(household.path))
+    source.fetch(second)
+    repository = Repository.open(source.incoming, borrows=source.store / "objects")
+    for commit in (first, second):
+        assert repository.read(commit, "commit", 4096)
+    with pytest.raises(Refused):
+        Repository.open(source.incoming)
 
 
 def test_main_that_moves_between_the_question_and_the_fetch_is_left_for_the_next_pass(
