@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from desired_state.history import Repository
-from desired_state.trust import Refused, Unusable, tree_sha256
+from desired_state.trust import Refused, Unusable, beginning, tree_sha256
 from desired_state.trust.objects import Kind
 from desired_state.trust.tree import FILES_LIMIT, SECRET_LIMIT, read_folder, read_tree
 
@@ -184,3 +184,15 @@ def test_tree_sha256_is_what_an_auditor_computes_with_stock_tools(home: Home, tm
     )
     shell = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout[:64]
     assert tree_sha256(files) == shell
+
+
+def test_a_beginning_is_not_read_before_its_shape_is_known(home: Home) -> None:
+    """Whoever joins has verified nothing yet: an oversized blob in the first commit costs nothing either."""
+    blob = home.repository.write("blob", b"x" * (2 * 2**20))
+    genesis = home.commit_tree(with_entries(home, b"100644 README.md\0" + bytes.fromhex(blob)), parents=())
+    watched = Watched(home.repository)
+    with pytest.raises(Refused, match="larger than 1024 KiB"):
+        beginning(watched, genesis)
+    assert blob not in watched.reads
+    good = beginning(home.repository, home.change(home.genesis))
+    assert (good.genesis, len(good.words)) == (home.genesis, 8)

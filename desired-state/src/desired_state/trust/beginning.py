@@ -8,12 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from desired_state.trust.commit import COMMIT_LIMIT, read_commit
+from desired_state.trust.contents import read_files
 from desired_state.trust.fingerprint import genesis_words
 from desired_state.trust.line import line_down_to
 from desired_state.trust.objects import Objects, Unusable, read_checked
 from desired_state.trust.policy import POLICY_FILE, read_policy
 from desired_state.trust.refusal import Refused
-from desired_state.trust.tree import read_files, read_tree, tree_sha256
+from desired_state.trust.tree import check_shape, read_tree, tree_sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,9 @@ def beginning(objects: Objects, tip: str) -> Beginning:
     except Unusable as problem:
         raise Refused(1, "Unreadable", str(problem), commit=genesis) from None
     try:
-        files = read_files(objects, read_tree(objects, read_commit(genesis, raw).tree).entries)
+        tree = read_tree(objects, read_commit(genesis, raw).tree)
+        check_shape(tree)
+        files = read_files(objects, tree.entries)
         household = read_policy(files.get(POLICY_FILE, b"")).household
     except Refused as refused:
         raise refused.about(genesis, None) from None

@@ -18,6 +18,7 @@ COMMIT_LIMIT = 65_536
 """Bytes of a whole commit object. A diary's sentence and a signature need 1 KiB."""
 
 PARENTS_LIMIT = 2
+_HEADERS = frozenset({b"tree", b"parent", b"author", b"committer", b"gpgsig"})
 _OID = re.compile(rb"[0-9a-f]{40}")
 _PERSON = re.compile(rb"([^<>\x00-\x1f\x7f]{0,500}) <([^<>\x00-\x1f\x7f]{0,500})> (0|[1-9][0-9]{0,11}) ([+-][0-9]{4})")
 _PARENT_HEADERS = re.compile(rb"tree [0-9a-f]{40}\n((?:parent [0-9a-f]{40}\n)*)author [^\n]*\ncommitter ")
@@ -145,13 +146,21 @@ def check_bytes(commit: Commit, raw: bytes) -> None:
         raise Refused(1, "NotCanonical", "holds a NUL byte: some tools would not see what follows it")
     payload = compose(commit.tree, commit.parents, commit.author, commit.committer, commit.message)
     if payload != commit.payload or with_signature(payload, commit.armour) != raw:
-        raise Refused(1, "NotCanonical", "has headers that a plain signed commit has not, or has them in another order")
+        raise Refused(1, "NotCanonical", _how_it_differs(raw))
     if len(commit.parents) > PARENTS_LIMIT:
         raise Refused(1, "NotCanonical", "has more than two parents")
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError:
         raise Refused(1, "NotCanonical", "holds text that is not UTF-8") from None
+
+
+def _how_it_differs(raw: bytes) -> str:
+    names = re.findall(rb"^([^ \n]+)", raw.partition(b"\n\n")[0], re.MULTILINE)
+    strange = [name for name in names if name not in _HEADERS]
+    if strange:
+        return f"has a header that a plain signed commit has not: {strange[0][:40].decode('ascii', 'replace')!r}"
+    return "has its headers twice or in another order, or signed otherwise than git signs"
 
 
 def web_button(committer: Person) -> str | None:

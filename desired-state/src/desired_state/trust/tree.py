@@ -182,18 +182,6 @@ def _shown(path: str) -> str:
     return repr(path[:80])
 
 
-def read_files(objects: Objects, entries: Mapping[str, Entry]) -> dict[str, bytes]:
-    """Return the content of these files, each checked against its id.
-
-    Raises:
-        Refused: rule 8: an object that is not there or is not what its id says.
-    """
-    try:
-        return {path: read_checked(objects, entry.oid, "blob", entry.size) for path, entry in entries.items()}
-    except Unusable as problem:
-        raise Refused(8, "TreeShape", str(problem)) from None
-
-
 def tree_sha256(files: Mapping[str, bytes]) -> str:
     """Return the Tree-SHA256 of all files of a commit (those of `trust/` too): 64 hex digits.
 

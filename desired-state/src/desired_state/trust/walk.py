@@ -21,8 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
-from desired_state.strict_yaml import Mapped, Scalar, parse
 from desired_state.trust.commit import COMMIT_LIMIT, Commit, check_bytes, read_commit
+from desired_state.trust.contents import household_files, household_in, trust_files, trust_in
 from desired_state.trust.judging import Judge, Judgement, judge_files
 from desired_state.trust.line import check_line, line_down_to
 from desired_state.trust.objects import Objects, Unusable, read_checked
@@ -31,8 +31,8 @@ from desired_state.trust.people import Key
 from desired_state.trust.refusal import Refused
 from desired_state.trust.revision import _KEY_OF_VERIFY, Anchor, Step, StepKind, VerifiedRevision
 from desired_state.trust.signature import check_signature
-from desired_state.trust.tree import Tree, check_shape, read_files, read_tree
-from desired_state.trust.trust_files import TrustFiles, read_trust_files
+from desired_state.trust.tree import Tree, check_shape, read_tree
+from desired_state.trust.trust_files import TrustFiles
 
 BATCH = 1_000
 """Commits that are verified all or none; the floor is made durable after each batch."""
@@ -73,7 +73,10 @@ def verify(
         if on_batch:
             on_batch(stand.commit, steps)
     assert stand is not None
-    return _revision(objects, stand, steps)
+    try:
+        return _revision(objects, stand, steps)
+    except Refused as refused:
+        raise refused.about(tip, anchor.floor) from None
 
 
 def _verify_batch(
@@ -117,7 +120,7 @@ def check_genesis(objects: Objects, oid: str, anchor: Anchor) -> tuple[Stand, St
     commit = _read(objects, oid)  # rule 1
     tree = read_tree(objects, commit.tree)
     check_shape(tree)  # rule 8
-    trust = _trust_of(objects, tree)
+    trust = trust_in(objects, tree)
     key = check_signature(commit, trust.owners, "an owner")  # rule 2
     check_household(trust, anchor)  # rule 5
     check_beginning(commit, trust, household_in(objects, tree), anchor)  # rule 5
@@ -209,21 +212,7 @@ def explain(objects: Objects, step: Step, *, judge: Judge = judge_files) -> Judg
     if step.judgement or step.parent is None:
         return step.judgement or Judgement("trust", ("The home begins",))
     before, after = (read_tree(objects, _read(objects, oid).tree) for oid in (step.parent, step.commit))
-    return _judge(objects, Stand(step.parent, before, _trust_of(objects, before)), after, judge)
-
-
-def household_files(objects: Objects, tree: Tree) -> dict[str, bytes]:
-    """Return every file of the household that is not under `trust/`."""
-    return read_files(objects, {path: entry for path, entry in tree.entries.items() if not path.startswith("trust/")})
-
-
-def household_in(objects: Objects, tree: Tree) -> str | None:
-    """Return the id that `household.yaml` says, or None; the rest of the file need not make sense."""
-    entry = tree.root.files.get("household.yaml")
-    root = parse(read_files(objects, {"household.yaml": entry})["household.yaml"]).root if entry else None
-    values = (value for key, value in root.entries if key.text == "id") if isinstance(root, Mapped) else iter(())
-    found = next(values, None)
-    return found.text if isinstance(found, Scalar) else None
+    return _judge(objects, Stand(step.parent, before, trust_in(objects, before)), after, judge)
 
 
 def _who_may_sign(trust: TrustFiles) -> tuple[tuple[Key, ...], str]:
@@ -259,18 +248,10 @@ def _read(objects: Objects, oid: str) -> Commit:
     return commit
 
 
-def _trust_of(objects: Objects, tree: Tree) -> TrustFiles:
-    return read_trust_files(_trust_content(objects, tree))
-
-
-def _trust_content(objects: Objects, tree: Tree) -> dict[str, bytes]:
-    return read_files(objects, {path: entry for path, entry in tree.entries.items() if path.startswith("trust/")})
-
-
 def _stand_at(objects: Objects, oid: str, anchor: Anchor) -> Stand:
     try:
         tree = read_tree(objects, _read(objects, oid).tree)
-        stand = Stand(oid, tree, _trust_of(objects, tree))
+        stand = Stand(oid, tree, trust_in(objects, tree))
         check_household(stand.trust, anchor)
     except Refused as refused:
         raise refused.about(oid, None) from None
@@ -297,7 +278,7 @@ def _revision(objects: Objects, stand: Stand, steps: tuple[Step, ...]) -> Verifi
         household=stand.trust.policy.household,
         files=household_files(objects, stand.tree),
         trust=stand.trust,
-        trust_content=_trust_content(objects, stand.tree),
+        trust_content=trust_files(objects, stand.tree),
         steps=steps,
         _made_by=_KEY_OF_VERIFY,
     )
