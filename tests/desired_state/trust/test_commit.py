@@ -150,6 +150,7 @@ def _rewrapped(armour: bytes, columns: int) -> bytes:
         (b"author ", b"author  "),
         (b" 1750000000 +0200\ncommitter", b" 01750000000 +0200\ncommitter"),
         (b" 1750000000 +0200\ncommitter", b" -1 +0200\ncommitter"),
+        (b" 1750000000 +0200\ncommitter", b" 99999999999 +0200\ncommitter"),
         (b" 1750000000 +0200\ncommitter", b" 1750000000 +02:00\ncommitter"),
         (b"<anna@holm.example>", b"anna@holm.example"),
         (b"Anna Holm <", b"Anna\x1b[31m Holm <"),

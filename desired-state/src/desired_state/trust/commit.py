@@ -20,7 +20,7 @@ COMMIT_LIMIT = 65_536
 PARENTS_LIMIT = 2
 _HEADERS = frozenset({b"tree", b"parent", b"author", b"committer", b"gpgsig"})
 _OID = re.compile(rb"[0-9a-f]{40}")
-_PERSON = re.compile(rb"([^<>\x00-\x1f\x7f]{0,500}) <([^<>\x00-\x1f\x7f]{0,500})> (0|[1-9][0-9]{0,11}) ([+-][0-9]{4})")
+_PERSON = re.compile(rb"([^<>\x00-\x1f\x7f]{0,500}) <([^<>\x00-\x1f\x7f]{0,500})> (0|[1-9][0-9]{0,9}) ([+-][0-9]{4})")
 _PARENT_HEADERS = re.compile(rb"tree [0-9a-f]{40}\n((?:parent [0-9a-f]{40}\n)*)author [^\n]*\ncommitter ")
 _WEB_BUTTONS = {
     "noreply@github.com": "GitHub",
