@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import Literal
 
 from desired_state.finding import Severity
+from desired_state.strict_yaml import shown
 
 Kind = Literal["people", "groups", "devices"]
 
@@ -62,4 +63,4 @@ _SINGULAR: Mapping[Kind, str] = {"people": "person", "groups": "group", "devices
 def did_you_mean(written: str, known: Collection[str]) -> str:
     """Return `: did you mean "x"?` for the known word nearest to what was written, or nothing."""
     close = get_close_matches(written[:64].lower(), sorted(known), n=1, cutoff=0.6)
-    return f': did you mean "{close[0]}"?' if close else ""
+    return f": did you mean {shown(close[0])}?" if close else ""

@@ -73,7 +73,8 @@ def dotted(path: Path) -> str:
     """Return a path as people write it: `dns.blocked.ads.domains[0]`."""
     text = ""
     for step in path:
-        text += f"[{step}]" if step.isdigit() and text else f"{'.' if text else ''}{shown(step, limit=40, mark='')}"
+        name = shown(step, limit=40, mark="")
+        text += f"[{name}]" if text and step.isdigit() else f"{'.' if text else ''}{name}"
     return text
 
 
