@@ -19,6 +19,7 @@ import click
 from reconciler.cli.output import emit, say
 from reconciler.errors import Misused, Transient
 from reconciler.home import Home, write_gates
+from reconciler.journal_file import JournalFile
 from reconciler.lock import held, holder
 from reconciler.settings import Paths, Settings, load
 from reconciler.units import Units
@@ -54,21 +55,24 @@ def reconcile(root: str, /, *, wait: bool, as_json: bool) -> int:
     return run_pass(paths, load(paths), wait=wait, as_json=as_json)
 
 
-def run_pass(paths: Paths, settings: Settings, *, wait: bool, as_json: bool) -> int:
+def run_pass(paths: Paths, settings: Settings, *, wait: bool, as_json: bool = False, quiet: bool = False) -> int:
     """Run one pass here, or let the agent run it where the daemons are its children; return the exit code.
+
+    What comes of it is shown gate by gate, as JSON at the end, or (`quiet`) not at all.
 
     Raises:
         Misused: no agent runs, where only the agent could. Transient: another pass does not end.
     """
     paths.prepare()
     if settings.units == "child":
-        return _ask_agent(paths, as_json=as_json)
+        return _ask_agent(paths, as_json=as_json, quiet=quiet)
     from reconciler.reconcile import reconcile as one_pass
 
     with held(paths.lock):
-        home = Home(paths, settings, _units(paths, settings), watch=None if as_json else _show)
+        home = Home(paths, settings, _units(paths, settings), watch=None if as_json or quiet else _show)
         outcome = one_pass(home, wait=wait)
-    _conclude(paths, outcome.exit_code, as_json=as_json)
+    if not quiet:
+        _conclude(paths, outcome.exit_code, as_json=as_json)
     return outcome.exit_code
 
 
@@ -86,7 +90,26 @@ def _show(gate: str, ok: bool, detail: str) -> None:
     say(f"{_GATES.get(gate, gate):<32} {detail}", kind="good" if ok else "bad")
 
 
-def _ask_agent(paths: Paths, *, as_json: bool) -> int:
+def follow(root: str, commit: str, *, as_json: bool) -> str:
+    """Let the device at `root`, if this machine is one, look now; return how the change `commit` ended there.
+
+    The answer is `in effect`, `refused`, `taken back`, or `pushed` where no device is within reach.
+    """
+    paths = Paths(Path(root))
+    try:
+        settings = load(paths)
+        if holder(paths.agent) is None:
+            return "pushed"
+        run_pass(paths, settings, wait=True, quiet=as_json)
+    except (Misused, PermissionError):
+        return "pushed"
+    journal = JournalFile(paths.journal).value
+    if journal.confirmed and journal.confirmed.revision == commit:
+        return "in effect"
+    return "refused" if journal.refused else "taken back"
+
+
+def _ask_agent(paths: Paths, *, as_json: bool, quiet: bool) -> int:
     running = holder(paths.agent)
     if running is None:
         raise Misused("NoAgent", "No agent runs for this home.", f"Start one: hearth --root {paths.root} agent")
@@ -96,9 +119,10 @@ def _ask_agent(paths: Paths, *, as_json: bool) -> int:
     for line in _follow(paths.gates):
         if line["gate"] == "done":
             code = int(line["detail"])
-        elif not as_json:
+        elif not (as_json or quiet):
             _show(line["gate"], line["ok"], line["detail"])
-    _conclude(paths, code, as_json=as_json)
+    if not quiet:
+        _conclude(paths, code, as_json=as_json)
     return code
 
 

@@ -20,6 +20,7 @@ _MARKS = {
     "note": ("!", "!", "yellow"),
     "plus": ("+", "+", "green"),
     "minus": ("-", "-", "red"),
+    "tilde": ("~", "~", "yellow"),
     "dot": ("·", "-", "dim"),
 }
 

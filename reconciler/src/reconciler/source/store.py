@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.durable import fsync_folder, write_atomic
+from reconciler.errors import HearthError
 from reconciler.source.peek import MAIN, FilePeek
 
 if TYPE_CHECKING:
@@ -63,8 +64,11 @@ def begin(store: Path, incoming: Path) -> None:
 
 
 def main_of(repository: Path) -> str | None:
-    """Return the commit id of main in a repository of ours, or None."""
-    return FilePeek(repository)()
+    """Return the commit id of main in a repository of ours, or None; a damaged one counts as none, and is written anew."""
+    try:
+        return FilePeek(repository)()
+    except HearthError:
+        return None
 
 
 def discard(incoming: Path) -> None:
