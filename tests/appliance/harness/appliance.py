@@ -66,7 +66,7 @@ class Appliance:
 
     @property
     def root(self) -> Path:
-        """The root file system as seen from outside, powered on or off."""
+        """The root file system as seen from outside, powered on or off. Resolving this path leads out of it, to the host's own."""
         return Path(f"/proc/{self._disk.pid}/root{self._folder.name}/root")
 
     def boot(self) -> None:
@@ -89,7 +89,7 @@ class Appliance:
 
     def run(self, argv: Sequence[object], *, check: bool = True, seconds: float = 60, text: str | None = None) -> str:
         """Run a command inside, as root with what root may do there; return what it printed, standard error included."""
-        return finish(self.inside(argv), check=check, seconds=seconds, text=text)
+        return finish(self.inside(argv), called=argv, check=check, seconds=seconds, text=text)
 
     def dig(self, name: str, *, server: str = "127.0.0.1", kind: str = "A") -> list[str]:
         """Ask from the appliance itself, as its own programs do; the cable does not matter."""

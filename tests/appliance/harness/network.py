@@ -24,14 +24,26 @@ class Failed(AssertionError):
     """A command that was to succeed did not; says what it printed."""
 
 
-def finish(argv: Sequence[object], *, check: bool = True, seconds: float = 60, text: str | None = None) -> str:
-    """Run a command to its end and return what it printed, standard error included."""
-    words = [str(word) for word in argv]
+def finish(
+    argv: Sequence[str],
+    *,
+    called: Sequence[object] = (),
+    check: bool = True,
+    seconds: float = 60,
+    text: str | None = None,
+) -> str:
+    """Run a command to its end and return what it printed, standard error included. `called` names it in a failure."""
     done = subprocess.run(
-        words, input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds, text=True, check=False
+        argv,
+        input=text or "",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=seconds,
+        text=True,
+        check=False,
     )
     if check and done.returncode:
-        raise Failed(f"{' '.join(words)} exited with {done.returncode}:\n{done.stdout}")
+        raise Failed(f"{' '.join(map(str, called or argv))}\nexited with {done.returncode}:\n{done.stdout}")
     return done.stdout
 
 
@@ -66,7 +78,7 @@ class Namespace:
 
     def run(self, argv: Sequence[object], *, check: bool = True, seconds: float = 60) -> str:
         """Run a command in here to its end; return what it printed."""
-        return finish(self.inside(argv), check=check, seconds=seconds)
+        return finish(self.inside(argv), called=argv, check=check, seconds=seconds)
 
     def start(self, argv: Sequence[object]) -> subprocess.Popen[bytes]:
         """Start a program in here that ends with us."""
