@@ -97,11 +97,12 @@ class Generations:
 
         Raises:
             Stalled: there is none, or its manifest is not the one that its name promises.
+            OSError: the disk does not give it.
         """
         if not _DIGEST.fullmatch(digest):
             raise Stalled("GenerationDamaged", f"{digest[:80]!r} is not a digest.")
         path = self._folder / digest
-        manifest = b"" if path.is_symlink() else _manifest(path)
+        manifest = _manifest(path)
         if hashlib.sha256(manifest).hexdigest() != digest:
             raise Stalled("GenerationDamaged", f"The generation {digest[:12]} is missing or damaged on disk.")
         try:
@@ -170,11 +171,15 @@ def _fill(draft: Path, artifact: Artifact) -> None:
         fsync_folder(folder)
 
 
-def _manifest(path: Path) -> bytes:
+def _manifest(folder: Path) -> bytes:
+    """Return the manifest, empty where there is none. A disk that does not give it is another matter, and passes."""
+    path = folder / "manifest.json"
+    if folder.is_symlink() or path.is_symlink():
+        return b""
     try:
-        with (path / "manifest.json").open("rb") as file:
+        with path.open("rb") as file:
             return file.read(_MANIFEST_LIMIT)
-    except OSError:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return b""
 
 
