@@ -27,10 +27,10 @@ HOUSEHOLD, REMOTE, PI = HOME / "household", HOME / "git-host.git", HOME / "pi"
 ANNA, JENS = HOME / "keys/anna", HOME / "keys/jens"
 MAIN, KIDS = "127.168.10.2", "127.168.10.3"
 WORLD = {
-    "example.com": "198.51.100.7",
-    "debian.org": "198.51.100.7",
-    "wikipedia.org": "198.51.100.7",
-    "tiktok.com": "198.51.100.8",
+    "example.com": "93.184.215.14",
+    "debian.org": "93.184.215.14",
+    "wikipedia.org": "93.184.215.14",
+    "tiktok.com": "23.45.67.89",
 }
 WIDTH = 40
 
