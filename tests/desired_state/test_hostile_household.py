@@ -168,9 +168,9 @@ def test_the_whole_household_has_every_field_of_the_model(file: str):
     ids=lambda character: f"U+{ord(character):04X}",
 )  # fmt: skip
 def test_30_a_hidden_character_is_refused_in_every_place(character: str):
-    """Newlines, controls, bidi marks and invisible characters: at the start, in the middle and at the end of every key and value."""
+    """Newlines, controls, bidi marks and invisible characters: inside and at the end of every key and value."""
     for file, path, text, key in PLACES:
-        for spoilt in (character + text, text[:1] + character + text[1:], text + character):
+        for spoilt in (text[:1] + character + text[1:], text + character):
             assert refused_cleanly(load(files_with(file, path, spoilt, key=key))), (path, spoilt)
 
 
