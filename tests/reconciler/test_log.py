@@ -156,6 +156,31 @@ def test_the_journals_own_stream_is_known_by_its_inode(tmp_path: Path) -> None:
         assert structlog.get_config()["processors"][-1] is _journal_fields
 
 
+def test_a_line_for_the_journal_is_sent_whole_and_nothing_goes_to_the_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No journald runs where tests run, so the last call alone, systemd.journal.send, is caught here."""
+    sent: list[tuple[str, dict[str, object]]] = []
+
+    class Journal:
+        """Stands in for systemd.journal."""
+
+        @staticmethod
+        def send(message: str, **fields: object) -> None:
+            """Note what would be sent."""
+            sent.append((message, fields))
+
+    monkeypatch.setattr("reconciler.log._journal", lambda: Journal)
+    with (tmp_path / "log").open("w+") as out:
+        status = os.fstat(out.fileno())
+        PassLog(set_up(out, {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}), 0).write(FAILED, 6.2)
+        assert out.tell() == 0
+    ((message, fields),) = sent
+    assert message.startswith("pass ready=False reason=HealthCheckFailed")
+    assert fields["HEARTH_REASON"] == "HealthCheckFailed"
+    assert (fields["PRIORITY"], fields["SYSLOG_IDENTIFIER"]) == (4, "hearth")
+
+
 def test_importing_the_log_imports_no_structlog() -> None:
     """A command that logs nothing pays nothing."""
     subprocess.run(

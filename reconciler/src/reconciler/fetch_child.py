@@ -40,8 +40,9 @@ def confine(limits: Limits) -> None:
 
     A file that grows too large gives EFBIG, because Python ignores SIGXFSZ; too many seconds end the process.
     """
+    # The soft limit's SIGXCPU comes first, and says why the process ended; SIGKILL would not.
+    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.cpu_seconds + 1))
     for kind, limit in (
-        (resource.RLIMIT_CPU, limits.cpu_seconds),
         (resource.RLIMIT_AS, limits.memory),
         (resource.RLIMIT_FSIZE, limits.file),
         (resource.RLIMIT_NOFILE, 128),

@@ -282,6 +282,10 @@ def test_the_rules_of_trust_accept_incoming_with_its_one_alternate(device: Devic
         assert repository.read(commit, "commit", 4096)
     with pytest.raises(Refused):
         Repository.open(source.incoming)
+    unread = Repository.open(source.incoming, borrows=source.store / "objects")
+    source.promote(second)
+    for reader in (repository, unread):  # promoted in the middle of a verification, which reads on
+        assert reader.read(second, "commit", 4096)
 
 
 def test_main_that_moves_between_the_question_and_the_fetch_is_left_for_the_next_pass(
@@ -308,6 +312,16 @@ def test_what_merely_came_along_is_not_promoted(device: Device, household: House
     source.promote(second)
     assert second in device.objects()
     assert not source.incoming.exists()
+
+
+@pytest.mark.parametrize("damage", ["", "\x00" * 41, "0" * 40 + "\n"])
+def test_a_damaged_reference_of_the_store_is_written_anew(device: Device, household: Household, damage: str) -> None:
+    """A card that lost a sector costs a longer fetch, not the home's changes."""
+    follow(device, str(household.path))
+    (device.root / "repo.git/refs/heads/main").write_text(damage)
+    new = household.commit("two")
+    assert follow(device, str(household.path)) == new
+    assert (device.root / "repo.git/refs/heads/main").read_text() == f"{new}\n"
 
 
 def test_a_refused_tip_leaves_nothing_behind(device: Device, household: Household) -> None:

@@ -25,9 +25,7 @@ from reconciler.source.url import parse_url
 
 _ANSWER = re.compile(rb'\{"(?P<kind>tip|failure|done)": "(?P<value>[0-9a-z-]{0,40})"\}\n')
 _PASSED_ON = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-_TOO_MUCH = frozenset(
-    {-signal.SIGXCPU, -signal.SIGXFSZ, -signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGKILL}
-)
+_TOO_MUCH = frozenset({-signal.SIGXCPU, -signal.SIGXFSZ, -signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS})
 """How a process ends that met its limits; libgit2 does not survive every refused allocation."""
 
 
@@ -94,9 +92,7 @@ class Source:
             stores.discard(self.incoming)
             raise
         if fetched != tip:
-            raise Transient(
-                "SourceMoved", "Somebody changed main while it was fetched.", "The next pass fetches it again."
-            )
+            raise Transient("SourceMoved", "Main changed while it was fetched.", "The next pass fetches it again.")
 
     def promote(self, commit: str) -> None:
         """Bring what the verified `commit` reaches into `store`, fsynced, its main last; empty `incoming` at its tip.
@@ -113,9 +109,8 @@ class Source:
         try:
             stores.promote(self.store, self.incoming, commit)
         except (pygit2.GitError, KeyError, ValueError):
-            raise Transient(
-                "StoreDamaged", "A verified change could not be stored.", "The next pass fetches it again."
-            ) from None
+            message = "A verified change could not be stored."
+            raise Transient("StoreDamaged", message, "The next pass fetches it again.") from None
         if last:
             stores.discard(self.incoming)
             if stores.needs_repack(self.store):
@@ -149,9 +144,8 @@ class Source:
                 output_limit=4096,
             )
         except Transient as error:
-            raise as_error(
-                Failure.TIMED_OUT if error.reason == "TimedOut" else Failure.OTHER, self._url.place
-            ) from None
+            failure = Failure.TIMED_OUT if error.reason == "TimedOut" else Failure.OTHER
+            raise as_error(failure, self._url.place) from None
         return self._read(finished.code, finished.output)
 
     def _read(self, code: int, output: bytes) -> str:

@@ -111,9 +111,7 @@ def repack(store: Path, incoming: Path) -> None:
         return
     kept = _add_pack(store, store, commit, hide=None, through=incoming)
     packs = store / "objects/pack"
-    for path in sorted(
-        packs.iterdir(), key=lambda path: path.suffix != ".idx"
-    ):  # an index without its pack is an error
+    for path in sorted(packs.iterdir(), key=_is_index, reverse=True):  # an index without its pack is an error
         if path.stem != kept:
             path.unlink()
     fsync_folder(packs)
@@ -141,7 +139,7 @@ def _add_pack(source: Path, store: Path, commit: str, *, hide: str | None, throu
 def _move_in(folder: Path, packs: Path) -> str | None:
     """Move a written pack to its place: its bytes first, and the index, which makes it seen, last."""
     name = None
-    for path in sorted(folder.iterdir(), key=lambda path: path.suffix == ".idx"):
+    for path in sorted(folder.iterdir(), key=_is_index):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
@@ -152,6 +150,10 @@ def _move_in(folder: Path, packs: Path) -> str | None:
     fsync_folder(packs)
     shutil.rmtree(folder)
     return name
+
+
+def _is_index(path: Path) -> bool:
+    return path.suffix == ".idx"
 
 
 def _reached(repository: pygit2.Repository, commit: str, hide: str | None) -> Iterator[pygit2.Oid]:
