@@ -134,9 +134,13 @@ class Home:
         """Return reason and message where this machine's own address is not the one that the household gives it."""
         if network is None:
             return None
+        import ipaddress
+        import socket
+
         import psutil
 
-        own = [address.address for address in psutil.net_if_addrs().get(network.interface, [])]
+        found = psutil.net_if_addrs().get(network.interface, [])
+        own = [str(ipaddress.ip_interface(f"{a.address}/{a.netmask}")) for a in found if a.family == socket.AF_INET]
         if network.address in own:
             return None
         return (
