@@ -173,6 +173,15 @@ def test_a_talkative_daemon_neither_stalls_nor_grows_the_agent(children: ChildUn
     children.perform([UnitStep(Action.STOP, "yes")], Plan())
 
 
+def test_one_that_never_stops_talking_does_not_starve_the_others(resolver, children: ChildUnits, until: Until):
+    """The others are answered and restarted meanwhile."""
+    loud = shell("yes", "yes")
+    run(children, Plan(units=(*loud.units, resolver.unit)))
+    until(lambda: answers(resolver))
+    for _ in range(20):
+        assert children.states(resolver.plan)[resolver.unit.name].running
+
+
 def test_a_daemon_that_closes_its_output_costs_no_time(children: ChildUnits, until: Until):
     """A closed pipe is readable for ever: it is not listened to."""
     plan = shell("mute", "exec >&- 2>&-; exec sleep 1000")
@@ -208,15 +217,16 @@ time.sleep(1000)
 
 
 @pytest.fixture
-def killed_agent(tmp_path: Path) -> Iterator[Callable[..., int]]:
+def killed_agent(tmp_path: Path, until: Until) -> Iterator[Callable[..., int]]:
     """Start an agent with one child, kill it with -9, and return the child's number."""
     born: list[int] = []
 
-    def kill(*command: str) -> int:
+    def kill(*command: str, ready: Callable[[], bool] = lambda: True) -> int:
         argv = [sys.executable, "-c", AGENT, str(tmp_path / "run"), *command]
         with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as agent:
             assert agent.stdout is not None
             born.append(int(agent.stdout.readline()))
+            until(lambda: Path(f"/proc/{born[-1]}/comm").read_text().strip() == command[0] and ready())
             agent.kill()
         return born[-1]
 
@@ -237,7 +247,8 @@ def test_a_leftover_that_survived_its_agent_is_ended_at_the_next_start(
 ):
     """One that ignores the kernel's signal would keep the port."""
     monkeypatch.setattr(child, "STOP_SECONDS", 0.5)
-    pid = killed_agent("sh", "-c", "trap '' TERM; while :; do sleep 0.05; done")
+    deaf = tmp_path / "deaf"
+    pid = killed_agent("sh", "-c", f"trap '' TERM; : >{deaf}; while :; do sleep 0.05; done", ready=deaf.exists)
     assert lives(pid)
     ChildUnits(tmp_path / "run").close()
     assert not lives(pid)

@@ -25,6 +25,8 @@ STOP_SECONDS = 5.0
 """How long a daemon may take to end before it is killed."""
 _LONGEST_LINE = 1_000
 _CHUNK = 65_536
+_MOST_CHUNKS = 16
+"""How much is read at once, so that one that never stops talking does not keep its owner from the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,9 @@ class Child:
 
     def lines(self) -> Iterator[str]:
         """Yield the lines that it has written since the last call, without waiting for more; long ones are cut."""
-        while not self.silent:
+        for _ in range(_MOST_CHUNKS):
+            if self.silent:
+                return
             try:
                 chunk = os.read(self.log, _CHUNK)
             except BlockingIOError:
@@ -166,13 +170,13 @@ def _identity(note: Path) -> Identity | None:
 
 
 def _end_stranger(identity: Identity) -> None:
-    """End a process that is not our child. Its descriptor is taken first, then it is looked at: no number is reused."""
+    """End a process that is not our child. Only the leader of a session of its own can be one of ours."""
     with suppress(OSError):
         handle = os.pidfd_open(identity.pid)
         try:
             for number in (signal.SIGTERM, signal.SIGKILL):
-                if identity.lives():
-                    signal.pidfd_send_signal(handle, number)
+                if identity.lives() and os.getsid(identity.pid) == identity.pid:
+                    os.killpg(identity.pid, number)
                     select.select([handle], [], [], STOP_SECONDS)
         finally:
             os.close(handle)

@@ -1,7 +1,7 @@
 """The few bytes of DNS that a health probe needs: one question out, the code and addresses of the answer in.
 
-Not a resolver and not a general parser. dnspython would do, but importing it costs more CPU than the probes of a day
-(docs/benchmarks.md); the tests use it as the oracle. Format: RFC 1035 section 4, RFC 3596 for AAAA.
+Not a resolver and not a general parser. dnspython would do, but importing it took 0.1 s of CPU and 15 MB where nine
+probes take 0.4 ms, and the agent shares a small machine; the tests use it as the oracle. Format: RFC 1035 section 4, RFC 3596 for AAAA.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def _ask_dns(probes: Iterable[DnsProbe], seconds: float) -> dict[DnsProbe, Probe
         for probe in dict.fromkeys(probes):
             try:
                 asked = _open(probe)
-            except ValueError as error:
+            except (OSError, ValueError) as error:
                 results[probe] = ProbeResult(probe.name, ok=False, message=str(error))
                 continue
             selector.register(asked.socket, selectors.EVENT_READ, asked)
@@ -101,7 +101,8 @@ def _open(probe: DnsProbe) -> _Asked:
     """Make the question and a socket for it.
 
     Raises:
-        ValueError: the probe names no address or no domain name. A server's name is not looked up: that could wait for long.
+        ValueError: the probe names no address or no domain name. No server's name is looked up: that could take long.
+        OSError: there is no socket to be had.
     """
     family = socket.AF_INET if ipaddress.ip_address(probe.server).version == 4 else socket.AF_INET6
     wants_six = probe.expect == "address" and ipaddress.ip_address(probe.value).version == 6

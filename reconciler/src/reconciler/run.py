@@ -125,8 +125,8 @@ def _converse(process: subprocess.Popen[bytes], left: bytes, deadline: float, li
             os.set_blocking(process.stdin.fileno(), False)
             selector.register(process.stdin, selectors.EVENT_WRITE)
         while True:
-            ready = selector.select(max(0.0, deadline - time.monotonic()))
-            if not ready:
+            left_seconds = deadline - time.monotonic()
+            if left_seconds <= 0 or not (ready := selector.select(left_seconds)):
                 raise TimeoutError
             for key, _ in ready:
                 if key.fileobj is process.stdin:

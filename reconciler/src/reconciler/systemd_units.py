@@ -99,14 +99,14 @@ def group(name: str) -> str:
 def _take(step: UnitStep) -> None:
     match step.action:
         case Action.START:
-            _systemctl("enable", step.unit)
             _activate("restart", step.unit)
+            _enable(step.unit)
         case Action.RESTART:
             _activate("restart", step.unit)
         case Action.RELOAD:
             _activate("reload-or-restart", step.unit)
         case Action.STOP:
-            _systemctl("disable", "--now", step.unit)
+            _stop(step.unit)
 
 
 def _activate(verb: str, name: str) -> None:
@@ -118,6 +118,27 @@ def _activate(verb: str, name: str) -> None:
         raise Stalled("UnitFailed", f"{name} did not {verb}: {words}.", f"`journalctl -u {name}` has all that it said.")
 
 
+def _enable(name: str) -> None:
+    """Have it start at boot. Asked first: enabling Debian's dnsmasq costs half a second for its old init script."""
+    if _systemctl("is-enabled", "--quiet", name).code == 0:
+        return
+    if (finished := _systemctl("enable", name)).code != 0:
+        raise Transient(
+            "UnitsUnreachable", f"{name} cannot be made to start at boot: {plain(finished.text).rstrip('.')}."
+        )
+
+
+def _stop(name: str) -> None:
+    """Stop it and keep it from starting at boot; one that systemd has never heard of is stopped already."""
+    finished = _systemctl("disable", "--now", name)
+    if finished.code != 0 and _asked(name).running:
+        raise Stalled(
+            "UnitFailed",
+            f"{name} did not stop: {plain(finished.text).rstrip('.')}.",
+            f"`systemctl status {name}` says more.",
+        )
+
+
 def _last_words(name: str) -> str:
     """Return the last lines in the unit's journal that are its own and not systemd's."""
     lines = _journal("--boot", f"_SYSTEMD_UNIT={name}", "--output=cat", "--lines=2").splitlines()
@@ -125,16 +146,14 @@ def _last_words(name: str) -> str:
 
 
 def _asked(name: str) -> UnitState:
-    """Ask systemd itself about one unit."""
+    """Ask systemd itself about one unit (systemctl(1), show)."""
     finished = _systemctl("show", "--property=ActiveState,SubState,Result,MainPID", name)
     said = dict(line.split("=", 1) for line in finished.text.splitlines() if "=" in line)
     running = said.get("ActiveState") in {"active", "reloading"} and said.get("SubState") != "exited"
-    words = plain(f"{said.get('ActiveState', 'unknown')} ({said.get('SubState', '')}, {said.get('Result', '')})")
-    return (
-        UnitState(running=True, incarnation=said.get("MainPID", ""))
-        if running
-        else UnitState(running=False, words=words)
-    )
+    if running:
+        return UnitState(running=True, incarnation=said.get("MainPID", ""))
+    words = f"{said.get('ActiveState', 'unknown')} ({said.get('SubState', '')}, {said.get('Result', '')})"
+    return UnitState(running=False, words=plain(words))
 
 
 def _systemctl(*arguments: str) -> Finished:
