@@ -183,6 +183,10 @@ class Device:
         state = self.root
         return Source(url, Credentials.in_folder(self.keys), state / "repo.git", state / "incoming", Limits(**limits))  # type: ignore[arg-type] # each test names a field
 
+    def waiting(self) -> list[Path]:
+        """The files of objects that are in incoming."""
+        return [path for path in (self.root / "incoming").rglob("objects/*/*") if path.name != "alternates"]
+
     def objects(self) -> set[str]:
         """The ids of all objects in the store, as stock git sees them."""
         listed = subprocess.run(

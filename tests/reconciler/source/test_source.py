@@ -311,7 +311,7 @@ def test_what_merely_came_along_is_not_promoted(device: Device, household: House
     assert second not in device.objects()
     source.promote(second)
     assert second in device.objects()
-    assert not source.incoming.exists()
+    assert device.waiting() == []
 
 
 @pytest.mark.parametrize("damage", ["", "\x00" * 41, "0" * 40 + "\n"])
@@ -343,8 +343,11 @@ def test_what_a_killed_fetch_left_is_cleared_by_the_next(device: Device, househo
     litter = source.incoming / "objects/pack/pack_half.pack"
     litter.parent.mkdir(parents=True)
     litter.write_bytes(b"PACK")
-    follow(device, str(household.path))
-    assert not source.incoming.exists()
+    source.fetch(source.peek())
+    assert not litter.exists()
+    assert device.waiting()
+    source.promote(source.peek())
+    assert device.waiting() == []
 
 
 def test_many_changes_become_one_pack(device: Device, household: Household, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,7 +112,7 @@ class Source:
             message = "A verified change could not be stored."
             raise Transient("StoreDamaged", message, "The next pass fetches it again.") from None
         if last:
-            stores.discard(self.incoming)
+            stores.empty(self.incoming)
             if stores.needs_repack(self.store):
                 with suppress(HearthError):  # only tidying: the next change tries again
                     self._in_child("repack")

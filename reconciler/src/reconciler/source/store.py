@@ -81,6 +81,16 @@ def discard(incoming: Path) -> None:
         shutil.rmtree(incoming)
 
 
+def empty(incoming: Path) -> None:
+    """Remove the objects of `incoming`, but not the repository: who still reads in it finds them in its alternate.
+
+    Raises:
+        OSError: they cannot be removed.
+    """
+    for path in (incoming / "objects").glob("[!i]*/*"):  # the folders of packs and of loose objects, not info/
+        path.unlink()
+
+
 def promote(store: Path, incoming: Path, commit: str) -> None:
     """Bring everything that `commit` reaches into `repo.git`, fsynced, and then point its main there.
 
