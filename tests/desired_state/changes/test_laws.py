@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import yaml
 from desired_state.changes import ChangeRefused, apply, difference, sentences, touched
 from desired_state.changes.settings import EditText
 from desired_state.load import DesiredState, load
@@ -111,3 +112,38 @@ def test_every_change_has_a_sentence_on_one_line(before: DesiredState, after: De
     """Whatever differs can be read out."""
     lines = sentences(difference(before, after), before.household, after.household)
     assert all(line[:2] in {"+ ", "- ", "~ "} and "\n" not in line and len(line) > 8 for line in lines)
+
+
+@few
+@given(
+    desired_states(), desired_states(), st.sampled_from([True, False, None]), st.sampled_from([20, 80]), st.booleans()
+)
+def test_the_law_holds_in_every_layout(
+    before: DesiredState, after: DesiredState, flow: bool | None, width: int, commented: bool
+) -> None:
+    """Flow style folded over many lines, deep indentation, quotes and comments everywhere: all are edited safely."""
+    files = {path: _relaid(path, text, flow, width, commented) for path, text in before.files.items()}
+    relaid = load(files).state
+    assert relaid is not None, load(files).findings
+    assert apply(relaid, difference(relaid, after)).household == after.household
+
+
+def _relaid(path: str, text: bytes, flow: bool | None, width: int, commented: bool) -> bytes:
+    if not path.endswith(".yaml"):
+        return text
+    content = yaml.load(text, Loader=yaml.BaseLoader)
+    style = "'" if width == 20 and flow else None
+    laid = yaml.dump(
+        content,
+        default_flow_style=flow,
+        width=width,
+        indent=4,
+        allow_unicode=True,
+        sort_keys=False,
+        default_style=style,
+    )
+    if commented and not style:
+        laid = "".join(
+            f"{line}   # note\n" if line and line[-1] in ",[{}]:" else f"{line}\n" for line in laid.splitlines()
+        )
+    return laid.encode()

@@ -109,7 +109,12 @@ class Statement(BaseModel):
     """One typed thing to say about a household. Its docstring is its command's help, its `kind` the command's name."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True, use_attribute_docstrings=True
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+        defer_build=True,
     )
     positional: ClassVar[tuple[str, ...]] = ()
     """The fields that the command takes in this order without their names."""

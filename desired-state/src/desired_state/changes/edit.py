@@ -220,7 +220,7 @@ class _Document:
             before = spans[number - 1][1]
             comma_at = self.text.index(",", before)
             between = self.text[comma_at + 1 : start]
-            self._splice(before, end, self.text[before:comma_at] + between.rstrip() if "#" in between else "")
+            self._splice(before, end, self.text[before:comma_at] + between if "#" in between else "")
 
     # Lists
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Annotated, Any, get_args
 
@@ -33,7 +34,12 @@ OFFERED: tuple[str, ...] = tuple(kind for kind, statement in STATEMENTS.items() 
 """The kinds that people and models may say; the others are only ever computed."""
 
 MOST_CHANGES = 1_000
-_ONE: TypeAdapter[Change] = TypeAdapter(Change)
+
+
+@cache
+def _reader() -> TypeAdapter[Change]:
+    """Return what reads every statement; built on first use, since most runs read none."""
+    return TypeAdapter(Change)
 
 
 def read_change(raw: Mapping[str, Any]) -> Change:
@@ -46,7 +52,7 @@ def read_change(raw: Mapping[str, Any]) -> Change:
     if not isinstance(kind, str) or kind not in STATEMENTS or not STATEMENTS[kind].offered:
         raise ChangeRefused(f"{str(kind)[:40]!r} is no kind of change: write one of {', '.join(OFFERED)}")
     try:
-        change = _ONE.validate_python(dict(raw))
+        change = _reader().validate_python(dict(raw))
     except ValidationError as error:
         raise ChangeRefused(f"{kind}: {_complaint(error)}") from None
     if isinstance(change, settings.SetField) and change.path in settings.FIXED:
