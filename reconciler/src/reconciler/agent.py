@@ -10,6 +10,7 @@ import contextlib
 import os
 import random
 import signal
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -24,6 +25,10 @@ from reconciler.reconcile import reconcile
 
 _FIRST_RETRY_SECONDS = 10.0
 _JITTER = 0.1
+_AFRESH = 0
+"""The byte on the pipe that no signal has."""
+_HEAVY = "renderers.compose"
+"""What is imported only when a change is prepared."""
 _STOP = frozenset({signal.SIGTERM, signal.SIGINT})
 
 
@@ -40,15 +45,20 @@ class Agent:
         self._notify = notify
         self._failures = 0
         self._asked = False
+        self._wake = -1
         self._scheduler = BackgroundScheduler(
             executors={"default": ThreadPoolExecutor(1)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone="UTC",
         )
 
-    def run(self) -> None:
-        """Work until SIGTERM or SIGINT; SIGUSR1 asks for a pass now. The daemons are the units' affair, not ours, when we stop."""
-        with _signals() as pipe:
+    def run(self) -> bool:
+        """Work until SIGTERM or SIGINT; SIGUSR1 asks for a pass now. Return whether to begin afresh.
+
+        What a change needs (parsers, templates, cryptography) stays in memory for ever, and a Pi has better use for it. Where
+        the daemons are systemd's, the agent therefore asks to be begun afresh once a change is done.
+        """
+        with _signals() as (pipe, self._wake):
             interval = self._home.settings.interval
             self._scheduler.add_job(
                 self._pass,
@@ -63,13 +73,15 @@ class Agent:
             self._scheduler.start()
             try:
                 while (number := os.read(pipe, 1)[0]) not in _STOP:
-                    if number == signal.SIGUSR1:
-                        self._asked = True
-                        self._scheduler.modify_job("pass", next_run_time=_soon(0))
+                    if number == _AFRESH:
+                        return True
+                    self._asked = True
+                    self._scheduler.modify_job("pass", next_run_time=_soon(0))
             finally:
-                self._notify("STOPPING=1")
                 self._scheduler.shutdown(wait=True)
                 self._home.close()
+        self._notify("STOPPING=1")
+        return False
 
     def _alive(self) -> None:
         self._notify("WATCHDOG=1")
@@ -89,6 +101,8 @@ class Agent:
             self._home.reporter.log.critical("this is a bug in Hearth; please report it", where=where)
         if asked:  # whoever sent SIGUSR1 may be following
             self._home.gate("done", ok=code == 0, detail=str(code))
+        if self._home.settings.units == "systemd" and _HEAVY in sys.modules:
+            os.write(self._wake, bytes([_AFRESH]))
         self._failures = self._failures + 1 if failed else 0
         if failed:
             wait = retry_seconds(self._failures, self._home.settings.interval)
@@ -100,14 +114,14 @@ def _soon(seconds: float) -> datetime:
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[int]:
-    """Turn SIGTERM, SIGINT and SIGUSR1 into bytes on a pipe."""
+def _signals() -> Iterator[tuple[int, int]]:
+    """Turn SIGTERM, SIGINT and SIGUSR1 into bytes on a pipe; yield both of its ends."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     old = {number: signal.signal(number, lambda *_: None) for number in (*_STOP, signal.SIGUSR1)}
     try:
-        yield reading
+        yield reading, writing
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)

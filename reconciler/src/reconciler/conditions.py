@@ -5,7 +5,7 @@ Each has a type, a status, a reason for scripts, a message for people, the time 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -17,6 +17,8 @@ from reconciler.journal import TRIAL_SECONDS, Journal, Moment, Rest
 from reconciler.probe import ProbeResult
 
 _DRIFT_NAMED = 8
+
+_RFC_3339 = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class Status(StrEnum):
@@ -37,6 +39,23 @@ class Condition:
     message: str
     last_transition_time: int
     observed_revision: str | None
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Condition:
+        """Return the condition that `as_json` wrote.
+
+        Raises:
+            KeyError, ValueError, TypeError: it is not one.
+        """
+        since = datetime.strptime(raw["last_transition_time"], _RFC_3339).replace(tzinfo=UTC)
+        return cls(
+            raw["type"],
+            Status(raw["status"]),
+            raw["reason"],
+            raw["message"],
+            int(since.timestamp()),
+            raw["observed_revision"],
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return the condition with its time in RFC 3339, UTC."""
@@ -79,7 +98,7 @@ class Facts:
 
 def timestamp(seconds: float) -> str:
     """Return a time in RFC 3339, UTC, whole seconds."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(int(seconds), UTC).strftime(_RFC_3339)
 
 
 def conditions(facts: Facts, before: Sequence[Condition]) -> tuple[Condition, ...]:

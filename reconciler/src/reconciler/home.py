@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from reconciler.reporter import Reporter
 from reconciler.serving import Serving
 from reconciler.settings import Paths, Settings
 from reconciler.source import Credentials, Source
+from reconciler.source.url import parse_url
 from reconciler.units import Units
 
 if TYPE_CHECKING:
@@ -157,11 +159,13 @@ class Home:
     ) -> VerifiedRevision:
         from desired_state.history import HistoryError, Repository
         from desired_state.trust import Anchor, Refused, verify
+        from desired_state.trust.judging import judge_files
 
         anchor = Anchor(self.settings.household, self.settings.genesis, floor)
         try:
             objects = Repository.open(folder, borrows=borrows)
-            return verify(objects, tip, anchor, on_batch=lambda commit, _: on_batch(commit))
+            judge = partial(judge_files, source=parse_url(self.settings.source).host)
+            return verify(objects, tip, anchor, judge=judge, on_batch=lambda commit, _: on_batch(commit))
         except Refused as refused:
             raise Stalled(refused.reason, refused.sentence, refused.remedy) from None
         except HistoryError as error:

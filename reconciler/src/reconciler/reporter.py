@@ -36,8 +36,8 @@ class Reporter:
     """Tells what came of each pass of one home."""
 
     def __init__(self, paths: Paths, settings: Settings, version: str) -> None:
-        self.conditions: Sequence[Condition] = ()
         self._paths = paths
+        self.conditions = self._before()
         self._settings = settings
         self._version = version
         self._outbox = Outbox(paths.outbox)
@@ -59,6 +59,14 @@ class Reporter:
         if self._settings.report_to:
             with contextlib.suppress(OSError, HearthError):
                 self._report(journal, now)
+
+    def _before(self) -> Sequence[Condition]:
+        """Return what the process before us said, so that a condition's time is that of its last change."""
+        try:
+            known = json.loads(self._paths.status.read_text("utf-8"))["conditions"]
+            return tuple(Condition.from_json(condition) for condition in known)
+        except (OSError, ValueError, KeyError, TypeError):
+            return ()
 
     @cached_property
     def log(self) -> FilteringBoundLogger:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,7 +43,9 @@ def agent(root: str, /) -> None:
     paths.prepare()
     with held(paths.agent, patience=0.5, words="Another agent already runs for this home."):
         home = Home(paths, settings, _units(paths, settings), watch=write_gates(paths.gates))
-        Agent(home, notify=systemd_notifier()).run()
+        afresh = Agent(home, notify=systemd_notifier()).run()
+    if afresh:
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - ourselves again, with the same arguments
 
 
 @click.command()
