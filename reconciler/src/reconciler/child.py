@@ -25,8 +25,9 @@ STOP_SECONDS = 5.0
 """How long a daemon may take to end before it is killed."""
 _LONGEST_LINE = 1_000
 _CHUNK = 65_536
-_MOST_CHUNKS = 16
-"""How much is read at once, so that one that never stops talking does not keep its owner from the others."""
+_MOST_CHUNKS = 4
+_MOST_LINES = 500
+"""How many are read at once, and how many lines of each are kept: one that never stops talking must not keep its owner busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class Child:
             self.silent = not chunk  # it has closed its output; selecting it would return at once, for ever
             *whole, self._partial = (self._partial + (chunk or b"\n")).split(b"\n")
             self._partial = self._partial[:_LONGEST_LINE]
-            yield from (line[:_LONGEST_LINE].decode(errors="replace") for line in whole if line)
+            yield from (line[:_LONGEST_LINE].decode(errors="replace") for line in whole[-_MOST_LINES:] if line)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the daemon itself; one that has ended hears nothing."""
