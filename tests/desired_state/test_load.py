@@ -15,7 +15,7 @@ from desired_state.reading import MAX_FINDINGS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.desired_state.holm import DEVICES, DNS, HOLM, HOME, MAIL, PEOPLE, holm_with, only
+from tests.desired_state.holm import DEVICES, DNS, HOLM, HOME, MAIL, PEOPLE, SHARES, holm_with, only
 from tests.desired_state.households import desired_states, files_of, households, loaded
 
 
@@ -144,6 +144,34 @@ def test_findings_are_bounded_and_say_how_many_more_there_are():
     people = "".join(f"  p{n}: {{}}\n" for n in range(5_000))
     findings = load(holm_with((PEOPLE, "people:", f"people:\n{people}  #"))).findings
     assert len(findings) <= MAX_FINDINGS + 1
+
+
+def test_much_advice_keeps_nothing_from_being_applied():
+    """A page of advice is cut short, but stays advice."""
+    shares = "".join(f"    s{n}: {{description: Nothing}}\n" for n in range(300))
+    outcome = load(holm_with((SHARES, "  shares:\n", f"  shares:\n{shares}")))
+    assert outcome.state
+    assert len(outcome.findings) == MAX_FINDINGS + 1
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "  d{n}: {{name: x, mac: '02:00:00:00:{high:02x}:{low:02x}', owner: nobody-{n}}}\n",
+        "  d{n}: {{name: x, mac: '02:00:00:00:00:00', group: kidz}}\n",
+        "  d{n}: {{name: x, mac: {n}}}\n",
+        "  d{n}: {{name: , mac: }}\n",
+        "  d{n}:\n",
+    ],
+)
+def test_thousands_of_mistakes_are_found_in_bounded_time(entry: str):
+    """A megabyte of wrong devices costs seconds, not minutes, and is refused."""
+    devices = "".join(entry.format(n=n, high=n // 256, low=n % 256) for n in range(12_000))
+    started = time.process_time()
+    outcome = load(holm_with((DEVICES, "devices:", f"devices:\n{devices}  #")))
+    assert time.process_time() - started < 20
+    assert outcome.errors
+    assert len(outcome.findings) <= MAX_FINDINGS + 1
 
 
 def test_too_many_files_are_refused_at_once():

@@ -7,7 +7,7 @@ The trust files lie beside the household's; they have a strict reader of their o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -15,8 +15,9 @@ from desired_state import folder, references
 from desired_state.finding import Finding, Severity
 from desired_state.folder import HouseholdUnreadable, read_folder
 from desired_state.model import FILES, Household
+from desired_state.places import dotted
 from desired_state.problem import Kind, Known, Problem, did_you_mean
-from desired_state.reading import MAX_FINDINGS, ReadFile, dotted, read_file
+from desired_state.reading import MAX_FINDINGS, ReadFile, read_file
 from desired_state.strict_yaml import shown
 
 __all__ = ["DesiredState", "HouseholdUnreadable", "Loaded", "load", "read_folder"]
@@ -114,8 +115,12 @@ def _known(read: Mapping[str, ReadFile], files: Mapping[str, bytes]) -> Known:
 
 
 def _spanning(household: Household, read: Mapping[str, ReadFile], files: Mapping[str, bytes]) -> Iterator[Finding]:
+    errors = 0
     for problem in references.check(household, _known(read, files)):
         yield _placed(problem, read)
+        errors += problem.severity is Severity.ERROR
+        if errors > MAX_FINDINGS:
+            return
     missing = [name for name in folder.TRUST_FILES if f"trust/{name}" not in files]
     if missing:
         yield _about_file(
@@ -138,11 +143,11 @@ def _placed(problem: Problem, read: Mapping[str, ReadFile]) -> Finding:
     return read[file].finding(problem.path, problem.severity, problem.code, problem.message)
 
 
-def _bounded(findings: Iterator[Finding] | list[Finding] | tuple[Finding, ...]) -> tuple[Finding, ...]:
+def _bounded(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     order = {name: number for number, name in enumerate(FILES)}
     ordered = sorted(findings, key=lambda each: (order.get(each.file, len(order)), each))
     if len(ordered) <= MAX_FINDINGS:
         return tuple(ordered)
-    errors_first = sorted(ordered, key=lambda each: each.severity is not Severity.ERROR)[:MAX_FINDINGS]
-    rest = _about_file("", "more-findings", f"and {len(ordered) - MAX_FINDINGS} more findings: mend these first")
-    return (*errors_first, rest)
+    errors_first = sorted(ordered, key=lambda each: each.severity is not Severity.ERROR)
+    rest = _about_file("", "more-findings", "and more findings: mend these first", errors_first[0].severity)
+    return (*errors_first[:MAX_FINDINGS], rest)

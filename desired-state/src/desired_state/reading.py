@@ -1,13 +1,13 @@
 """One household file: its YAML tree checked against its part of the model, every complaint in the file's own terms.
 
-Owns the words for what is wrong with a single file and the way back from a path in the model to a line and column.
-What spans several values or files is `references`.
+Owns the words for what is wrong with a single file. What spans several values or files is `references`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from types import UnionType
 from typing import Annotated, Union, get_args, get_origin
 
@@ -15,12 +15,12 @@ from pydantic_core import ErrorDetails
 
 from desired_state.finding import Finding, Severity
 from desired_state.model import FILES, Block, Part
+from desired_state.places import Path, Places, dotted
 from desired_state.problem import did_you_mean
 from desired_state.salvage import Plain, judged, salvaged
 from desired_state.strict_yaml import Listing, Mapped, Node, Scalar, parse, shown
 
 MAX_FINDINGS = 200
-Path = tuple[str, ...]
 _SECRET_WORDS = ("pass", "secret", "token", "key", "credential", "pin")
 
 
@@ -33,27 +33,28 @@ class ReadFile:
     """
 
     name: str
-    root: Node | None
+    places: Places
     part: Part | None
     findings: tuple[Finding, ...]
 
     def finding(self, path: Path, severity: Severity, code: str, message: str) -> Finding:
         """Return a finding at the value (or, failing that, at the nearest thing around it) that `path` names."""
-        path = _indexed(self.root, path)
-        line, column = _place_of_value(self.root, path)
+        path = self.places.with_positions(path)
+        line, column = self.places.of_value(path)
         return Finding(self.name, line, column, dotted(path), severity, code, message)
 
     def keys(self, path: Path) -> frozenset[str] | None:
         """Return the keys of the mapping at `path`, also of entries with mistakes; None if the file could not be read."""
-        node = _find(self.root, path)
-        if self.root is None:
+        if self.places.root is None:
             return None
+        node = self.places.at(path)
         return frozenset(key.text for key, _ in node.entries) if isinstance(node, Mapped) else frozenset()
 
 
 def read_file(name: str, raw: bytes) -> ReadFile:
     """Read one of the files of `model.FILES`. Never raises: what is wrong is in `findings`."""
     parsed = parse(raw)
+    places = Places(parsed.root)
     faults = tuple(
         Finding(name, fault.line, fault.column, dotted(fault.path), Severity.ERROR, fault.code, fault.message)
         for fault in parsed.faults
@@ -62,44 +63,24 @@ def read_file(name: str, raw: bytes) -> ReadFile:
         empty = Finding(
             name, 0, 0, "", Severity.ERROR, "empty-file", "holds nothing: write its fields, or take the file away"
         )
-        return ReadFile(name, None, None, faults or (empty,))
-    empties = tuple(_empties(name, parsed.root))
-    part, wrong = _validated(name, parsed.root, {finding.field for finding in empties})
-    findings = (*faults, *empties, *wrong)
-    return ReadFile(name, parsed.root, part, findings)
+        return ReadFile(name, places, None, faults or (empty,))
+    empties = tuple(islice(_empties(name, parsed.root), MAX_FINDINGS))
+    part, wrong = _validated(name, parsed.root, places, {finding.field for finding in empties})
+    return ReadFile(name, places, part, (*faults, *empties, *wrong))
 
 
-def dotted(path: Path) -> str:
-    """Return a path as people write it: `dns.blocked.ads.domains[0]`."""
-    text = ""
-    for step in path:
-        name = shown(step, limit=40, mark="")
-        text += f"[{name}]" if text and step.isdigit() else f"{'.' if text else ''}{name}"
-    return text
-
-
-def _empties(name: str, node: Node, path: Path = ()) -> Iterator[Finding]:
-    if isinstance(node, Scalar):
-        if node.empty:
-            yield Finding(
-                name,
-                node.line,
-                node.column,
-                dotted(path),
-                Severity.ERROR,
-                "no-value",
-                "has no value: write one, or take the line out",
-            )
-        return
-    for step, child in _children(node):
-        yield from _empties(name, child, (*path, step))
-
-
-def _children(node: Listing | Mapped) -> Iterator[tuple[str, Node]]:
-    if isinstance(node, Listing):
-        yield from ((str(index), item) for index, item in enumerate(node.items))
-    else:
-        yield from ((key.text, value) for key, value in node.entries)
+def _empties(name: str, root: Node) -> Iterator[Finding]:
+    """Yield a finding for every place where nothing is written."""
+    waiting: list[tuple[Path, Node]] = [((), root)]
+    while waiting:
+        path, node = waiting.pop()
+        if isinstance(node, Scalar) and node.empty:
+            message = "has no value: write one, or take the line out"
+            yield Finding(name, node.line, node.column, dotted(path), Severity.ERROR, "no-value", message)
+        elif isinstance(node, Listing):
+            waiting += [((*path, str(index)), item) for index, item in enumerate(node.items)]
+        elif isinstance(node, Mapped):
+            waiting += [((*path, key.text), value) for key, value in node.entries]
 
 
 def _plain(node: Node) -> Plain:
@@ -111,12 +92,12 @@ def _plain(node: Node) -> Plain:
     return {key.text: _plain(value) for key, value in node.entries if not key.empty}
 
 
-def _validated(name: str, root: Node, already: set[str]) -> tuple[Part | None, tuple[Finding, ...]]:
+def _validated(name: str, root: Node, places: Places, already: set[str]) -> tuple[Part | None, tuple[Finding, ...]]:
     model, raw = FILES[name], _plain(root)
     part, complaints = judged(model, raw)
     findings: dict[tuple[str, int, int], Finding] = {}
     for complaint in complaints[:MAX_FINDINGS]:
-        finding = _complaint(name, model, root, complaint)
+        finding = _complaint(name, places, complaint)
         if finding.field not in already or finding.code == "unknown-field":
             findings.setdefault((finding.field, finding.line, finding.column), finding)
     if complaints:
@@ -124,14 +105,14 @@ def _validated(name: str, root: Node, already: set[str]) -> tuple[Part | None, t
     return part, tuple(findings.values())
 
 
-def _complaint(name: str, model: type[Part], root: Node, complaint: ErrorDetails) -> Finding:
+def _complaint(name: str, places: Places, complaint: ErrorDetails) -> Finding:
     steps = tuple(str(step) for step in complaint["loc"])
     at_key = "[key]" in steps
     path = steps[: steps.index("[key]")] if at_key else steps
     kind = complaint["type"]
     at_key = at_key or kind == "extra_forbidden"
-    line, column = _place_of_key(root, path) if at_key else _place_of_value(root, path)
-    code, message = _words(kind, complaint, model, _Spot(path, _find(root, path), at_key))
+    line, column = places.of_key(path) if at_key else places.of_value(path)
+    code, message = _words(kind, complaint, FILES[name], _Spot(path, places.at(path), at_key))
     return Finding(name, line, column, dotted(path), Severity.ERROR, code, message)
 
 
@@ -207,44 +188,3 @@ def _below(annotation: object, step: str) -> object:
         return next((f.annotation for name, f in annotation.model_fields.items() if (f.alias or name) == step), None)
     arguments = get_args(annotation)
     return (arguments[1] if get_origin(annotation) is not tuple else arguments[0]) if len(arguments) > 1 else None
-
-
-def _find(root: Node | None, path: Path) -> Node | None:
-    node = root
-    for step in path:
-        if not isinstance(node, Listing | Mapped):
-            return None
-        node = next((child for key, child in _children(node) if key == step), None)
-    return node
-
-
-def _indexed(root: Node | None, path: Path) -> Path:
-    """Return the path with the items of unordered lists, which are named by their text, as their positions."""
-    for length in range(1, len(path) + 1):
-        parent = _find(root, path[: length - 1])
-        if isinstance(parent, Listing) and not path[length - 1].isdigit():
-            texts = [item.text for item in parent.items if isinstance(item, Scalar)]
-            position = (str(texts.index(path[length - 1])),) if path[length - 1] in texts else ()
-            return _indexed(root, (*path[: length - 1], *position, *path[length:])) if position else path[: length - 1]
-    return path
-
-
-def _place_of_value(root: Node | None, path: Path) -> tuple[int, int]:
-    """Return where the value stands; a mapping or list, and what is missing, stands at the key that opens it."""
-    for length in range(len(path), -1, -1):
-        node = _find(root, path[:length])
-        if isinstance(node, Scalar) and length == len(path):
-            return node.line, node.column
-        if node is not None:
-            return _place_of_key(root, path[:length])
-    return 0, 0
-
-
-def _place_of_key(root: Node | None, path: Path) -> tuple[int, int]:
-    parent = _find(root, path[:-1]) if path else None
-    if isinstance(parent, Mapped):
-        key = next((key for key, _ in parent.entries if key.text == path[-1]), None)
-        if key:
-            return key.line, key.column
-    node = _find(root, path)
-    return (node.line, node.column) if node else (0, 0)

@@ -18,6 +18,7 @@ Plain: TypeAlias = "str | list[Plain] | dict[str, Plain]"
 """A file's tree as plain texts, lists and dictionaries."""
 
 _ROUNDS = 12  # taking a part out can leave the one around it incomplete; files are no deeper than this
+_COMPLAINTS = 1_000  # a file with more is not worth judging further
 _WHOLE = frozenset({"people", "groups", "devices"})
 _STAND_INS: Mapping[Path, str] = {
     ("apiVersion",): API_VERSION,
@@ -38,6 +39,8 @@ def judged(model: type[Part], raw: Plain) -> tuple[Part | None, list[ErrorDetail
 
 def salvaged(model: type[Part], raw: Plain, complaints: list[ErrorDetails]) -> Part | None:
     """Return the part without anything that was complained of; None if too little is left. Uses `raw` up."""
+    if len(complaints) > _COMPLAINTS:
+        return None
     stand_ins = _STAND_INS if model is HouseholdFile else {}
     for _ in range(_ROUNDS):
         paths = {_blamed(complaint, stand_ins) for complaint in complaints}
