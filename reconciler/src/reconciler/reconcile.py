@@ -129,14 +129,14 @@ def _follow_source(home: Home, seen: Pass) -> None:
         return
     if (refused := now.refused) and (refused.revision, refused.agent) == (tip, home.version):
         raise Stalled(refused.reason, refused.message, refused.remedy)
-    home.source.fetch(tip)
-    home.gate("fetched", detail=tip[:10])
 
     def move_floor(commit: str) -> None:  # once for each batch, oldest first
         home.source.promote(commit)
         home.journal.write(journal.verified(home.journal.value, commit))
 
     try:
+        home.source.fetch(tip)
+        home.gate("fetched", detail=tip[:10])
         revision = home.verify(tip, now.floor, move_floor)
     except Stalled as error:
         home.source.refuse(tip)
