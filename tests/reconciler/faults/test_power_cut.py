@@ -1,0 +1,150 @@
+"""Hostile case 36, the power: cut right after every system call, on a real ext4 whose unsynced writes are really lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from reconciler.durable import link_atomic, write_atomic
+from reconciler.generation import Generations
+from reconciler.journal import Health
+from renderers.artifact import Artifact
+
+from reconciler import durable, generation
+from tests.reconciler.artifacts import artifact
+from tests.reconciler.faults import card as cards
+from tests.reconciler.faults import strike
+from tests.reconciler.faults.campaign import judge
+from tests.reconciler.faults.card import Card, apart
+from tests.reconciler.faults.road import Program, Push, Road
+from tests.reconciler.faults.strike import CUT, faults_of
+
+GOOD = Road()
+BAD = Road(Push("3" * 40, artifact("bad"), Health.UNHEALTHY))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _possible() -> None:
+    """Skip where no card can be mounted or nothing can be traced."""
+    if reason := cards.missing() or strike.missing():
+        pytest.skip(reason)
+
+
+def cut_everywhere(program: Program, folder: Path) -> None:
+    """Cut the power after each system call of a run, and once after its end; judge what is on the card then."""
+    good = Card(folder)
+    _plugged(good, lambda: program.prepare(good.disk))
+    first = good.copy(folder / "first")
+    first.mount()
+    calls = strike.strike(lambda: program.run(first.disk)).calls
+    promised = program.lasting(first.disk)
+    first.cut()
+    first.unmount()
+    _plugged(first, lambda: _kept(program, first.disk, promised))
+    faults = [fault for fault in faults_of(calls, (CUT,)) if not fault.call.reads]
+    assert len(faults) > 50
+    for fault in faults:
+        card = good.copy(folder / "cut")
+        card.mount()
+        struck = strike.strike(lambda card=card: program.run(card.disk), fault, cut=card.cut)
+        card.unmount()
+        assert struck.fired, f"{fault} did not fire"
+        try:
+            _plugged(card, lambda card=card: _judged(program, card.disk))
+        except AssertionError as error:
+            raise AssertionError(f"after {fault}: {error}") from error
+        shutil.rmtree(folder / "cut")
+
+
+def _plugged(card: Card, use: Callable[[], object]) -> None:
+    card.mount()
+    try:
+        use()
+    finally:
+        card.unmount()
+
+
+def _judged(program: Program, disk: Path) -> None:
+    program.reboot(disk)
+    judge(program, disk)
+
+
+def _kept(program: Program, disk: Path, promised: object) -> None:
+    program.reboot(disk)
+    assert program.lasting(disk) == promised, "what a finished run had promised is lost"
+
+
+@pytest.mark.parametrize("program", [GOOD, BAD], ids=["a good change", "a bad change"])
+def test_a_power_cut_after_any_system_call_is_survived(program: Program, memory: Path):
+    """I1 and I2 hold when the power is back, one run reaches the target or the last good state, another changes nothing."""
+    apart(lambda: cut_everywhere(program, memory))
+
+
+def test_without_the_fsync_of_files_the_campaign_fails(memory: Path, monkeypatch: pytest.MonkeyPatch):
+    """Renamed, but empty after the cut: the classic."""
+    real = os.fsync
+
+    def only_folders(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").is_dir():
+            real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", only_folders)
+    with pytest.raises(AssertionError, match=r"I1|I2|promised"):
+        apart(lambda: cut_everywhere(GOOD, memory))
+
+
+def test_without_the_fsync_of_folders_the_campaign_fails(memory: Path, monkeypatch: pytest.MonkeyPatch):
+    """A rename that returned is not yet a rename that lasts."""
+    for module in (durable, generation):
+        monkeypatch.setattr(module, "fsync_folder", lambda _: None)
+    with pytest.raises(AssertionError, match=r"I1|I2|promised"):
+        apart(lambda: cut_everywhere(GOOD, memory))
+
+
+PROMISES: dict[str, Callable[[Path], object]] = {
+    "a file": lambda disk: write_atomic(disk / "f", b"new"),
+    "a link": lambda disk: link_atomic(disk / "l", "new"),
+    "a folder": lambda disk: durable.make_folder(disk / "a/b/c"),
+    "a generation": lambda disk: Generations(disk).stage(artifact("new")),
+    "an activation": lambda disk: (Generations(disk).stage(artifact("new")), Generations(disk).activate("a" * 64)),
+    "a deactivation": lambda disk: Generations(disk).activate(None),
+}
+
+
+@pytest.mark.parametrize("promise", PROMISES.values(), ids=PROMISES.keys())
+def test_what_returned_is_there_after_a_power_cut(promise: Callable[[Path], object], memory: Path):
+    """The very next instant."""
+
+    def program() -> None:
+        card = Card(memory)
+        _plugged(card, lambda: (_old(card.disk), os.sync()))
+        card.mount()
+        promise(card.disk)
+        before = _seen(card.disk)
+        card.cut()
+        card.unmount()
+        _plugged(card, lambda: _same(_seen(card.disk), before))
+
+    apart(program)
+
+
+def _old(disk: Path) -> None:
+    (disk / "f").write_bytes(b"old")
+    (disk / "l").symlink_to("old")
+    one: Artifact = artifact("old")
+    Generations(disk).stage(one)
+    Generations(disk).activate(one.digest)
+
+
+def _seen(disk: Path) -> dict[str, bytes]:
+    return {
+        str(path): os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else b""
+        for path in disk.rglob("*")
+    }
+
+
+def _same(after: dict[str, bytes], before: dict[str, bytes]) -> None:
+    assert after == before
