@@ -159,6 +159,12 @@ def test_a_misspelt_name_is_met_with_the_nearest_known_one(edit: tuple[str, str,
     assert f"did you mean {suggestion}?" in finding.message
 
 
+@pytest.mark.parametrize("people", ["people: [anna, jens, mia]", "people: {anna: [", "people:"])
+def test_a_file_that_cannot_be_read_accuses_no_other(people: str):
+    """Where people.yaml is broken, nobody in it is called unknown elsewhere."""
+    assert {each.file for each in only({**holm_with(), PEOPLE: people.encode()})} == {PEOPLE}
+
+
 def test_one_mistake_does_not_hide_the_others():
     """A file with a wrong value is still judged against the others, and each mistake is reported once."""
     edits = [

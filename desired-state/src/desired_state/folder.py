@@ -20,7 +20,7 @@ ALLOWED = f"{', '.join(FILES)}, README.md, secrets/NAME.age and trust/"
 _SECRET = re.compile(r"secrets/([a-z](?:[a-z0-9-]{0,61}[a-z0-9])?)\.age")
 
 
-class HouseholdUnreadable(Exception):  # noqa: N818 -- it says what is so, like FileNotFound
+class HouseholdUnreadable(Exception):
     """The folder cannot be read as a household at all; the message is one sentence with the place and the remedy."""
 
 

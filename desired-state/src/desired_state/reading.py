@@ -44,11 +44,11 @@ class ReadFile:
         return Finding(self.name, line, column, dotted(path), severity, code, message)
 
     def keys(self, path: Path) -> frozenset[str] | None:
-        """Return the keys of the mapping at `path`, also of entries with mistakes; None if the file could not be read."""
-        if self.places.root is None:
-            return None
+        """Return the keys of the mapping at `path`, also of entries with mistakes; None if it could not be read."""
         node = self.places.at(path)
-        return frozenset(key.text for key, _ in node.entries) if isinstance(node, Mapped) else frozenset()
+        if self.places.root is None or not isinstance(node, Mapped | None):
+            return None
+        return frozenset(key.text for key, _ in node.entries) if node else frozenset()
 
 
 def read_file(name: str, raw: bytes) -> ReadFile:

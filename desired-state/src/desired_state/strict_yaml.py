@@ -92,7 +92,7 @@ def parse(raw: bytes) -> Parsed:
     return Parsed(root, tuple(builder.faults))
 
 
-class _Stopped(Exception):  # noqa: N818 -- it ends the reading, it is not what the caller sees
+class _Stopped(Exception):
     """Reading cannot go on; carries the fault that says why."""
 
     def __init__(self, fault: Fault) -> None:
