@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -28,7 +29,8 @@ TRACED = "trace=" + ",".join(f"?{name}" for name in _CALLS.split(","))
 ERRORS = ("ENOSPC", "EIO", "EROFS")
 KILL, CUT = "kill", "cut"
 _LINE = re.compile(r"\d+ +(?P<name>\w+)\((?P<rest>.*)")
-_SECONDS = 30
+_SECONDS = 60
+_LOOK_AGAIN_SECONDS = 0.001
 
 
 @dataclass(frozen=True)
@@ -92,17 +94,14 @@ def strike(
         os.close(writing)
         _run(program, reading)
     os.close(reading)
-    with tempfile.TemporaryDirectory() as folder, _tracer(child, Path(folder, "log"), fault) as log:
-        os.write(writing, b"!")
-        os.close(writing)
-        stopped, status = _wait(child, stop=bool(fault and fault.effect == CUT))
-        if stopped and cut:
-            cut()
-        if stopped:
-            os.kill(child, signal.SIGKILL)
-            _, status = _wait(child, stop=False)
-        code = os.waitstatus_to_exitcode(status)
-        return Struck(_fired(fault, log, code, stopped=stopped), code, _calls(log))
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "log")
+        with _tracer(child, log, fault):
+            os.write(writing, b"!")
+            os.close(writing)
+            stopped, code = _end(child, cut if fault and fault.effect == CUT else None)
+        said = log.read_text("utf-8", "replace")  # complete only once the tracer has gone
+    return Struck(_fired(fault, said, code, stopped=stopped), code, _calls(said))
 
 
 def faults_of(calls: tuple[Call, ...], effects: tuple[str, ...]) -> Iterator[Fault]:
@@ -133,7 +132,7 @@ def _run(program: Callable[[], object], reading: int) -> None:
 
 
 @contextlib.contextmanager
-def _tracer(child: int, log: Path, fault: Fault | None) -> Iterator[Path]:
+def _tracer(child: int, log: Path, fault: Fault | None) -> Iterator[None]:
     argv = ["strace", "-f", "-qq", "-s", "200", "-o", str(log), "-e", TRACED, *_injection(fault), "-p", str(child)]
     with subprocess.Popen(argv, stderr=subprocess.DEVNULL) as tracer:
         try:
@@ -142,7 +141,8 @@ def _tracer(child: int, log: Path, fault: Fault | None) -> Iterator[Path]:
                     os.kill(child, signal.SIGKILL)
                     os.waitpid(child, 0)
                     raise TimeoutError("strace cannot trace here (ptrace is not permitted)")
-            yield log
+                time.sleep(_LOOK_AGAIN_SECONDS)
+            yield
         finally:
             tracer.terminate()
 
@@ -158,26 +158,39 @@ def _traced(child: int) -> bool:
     return "TracerPid:\t0\n" not in Path(f"/proc/{child}/status").read_text()
 
 
-def _wait(child: int, *, stop: bool) -> tuple[bool, int]:
-    """Wait until the child stops or ends; whether it stopped, and its status."""
-    signal.alarm(_SECONDS)
-    try:
-        _, status = os.waitpid(child, os.WUNTRACED if stop else 0)
-    finally:
-        signal.alarm(0)
-    return os.WIFSTOPPED(status), status
+def _end(child: int, cut: Callable[[], None] | None) -> tuple[bool, int]:
+    """See the child to its end; with `cut`, call that when it stands still, and kill it. Whether it stood still, and its code."""
+    status = _wait(child, os.WUNTRACED if cut else 0)
+    if not os.WIFSTOPPED(status):
+        return False, os.waitstatus_to_exitcode(status)
+    if cut:
+        cut()
+    os.kill(child, signal.SIGKILL)
+    return True, os.waitstatus_to_exitcode(_wait(child, 0))
 
 
-def _fired(fault: Fault | None, log: Path, code: int, *, stopped: bool) -> bool:
+def _wait(child: int, options: int) -> int:
+    deadline = time.monotonic() + _SECONDS
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, options | os.WNOHANG)
+        if done:
+            return status
+        time.sleep(_LOOK_AGAIN_SECONDS)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    raise TimeoutError(f"the program did not end within {_SECONDS} s")
+
+
+def _fired(fault: Fault | None, said: str, code: int, *, stopped: bool) -> bool:
     if fault is None:
         return False
-    return {KILL: code == -signal.SIGKILL, CUT: stopped}.get(fault.effect, "(INJECTED)" in log.read_text())
+    return {KILL: code == -signal.SIGKILL, CUT: stopped}.get(fault.effect, "(INJECTED)" in said)
 
 
-def _calls(log: Path) -> tuple[Call, ...]:
+def _calls(said: str) -> tuple[Call, ...]:
     counted: Counter[str] = Counter()
     found = []
-    for match in filter(None, map(_LINE.match, log.read_text().splitlines())):
+    for match in filter(None, map(_LINE.match, said.splitlines())):
         counted[match["name"]] += 1
         found.append(Call(match["name"], counted[match["name"]], match["rest"]))
     return tuple(found)
