@@ -251,6 +251,7 @@ def test_block_lists_quotes_and_flow_over_several_lines_keep_their_style(
     ("text", "path", "value", "expected"),
     [
         ("people: {}  # nobody yet\n", ("people", "a"), {"name": "A"}, "people:  # nobody yet\n  a:\n    name: A\n"),
+        ("dns:\n  names: {}\n", ("dns", "names", "a"), "appliance", "dns:\n  names: {a: appliance}\n"),
         ("people:\n  a: {name: A}", ("people", "b"), {"name": "B"}, "people:\n  a: {name: A}\n  b: {name: B}\n"),
         ("files: {shares: {}}\n", ("files", "shares", "s"), {"description": "S"}, "files: {shares: {s: {description: S}}}\n"),
         ("dns: {names: {a: appliance,}}\n", ("dns", "names", "b"), "tv", "dns: {names: {a: appliance, b: tv}}\n"),

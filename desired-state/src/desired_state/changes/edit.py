@@ -139,7 +139,7 @@ class _Document:
             self._append_in_flow(parent, new, [key.start_mark for key, _ in parent.value])
             return
         above, key = self._container(path[:-1])
-        if above is None or key is None or above.flow_style or (isinstance(value, dict) and not value):
+        if above is None or key is None or above.flow_style or not isinstance(value, dict) or not value:
             self._splice(parent.start_mark.index, parent.end_mark.index, "{" + new + "}")
             return
         column = key.start_mark.column + 2

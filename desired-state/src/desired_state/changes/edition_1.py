@@ -183,7 +183,13 @@ def _covers(domain: str, name: str) -> bool:
 
 
 def _fewer_domains(was: frozenset[str], now: frozenset[str]) -> bool:
-    return any(not any(_covers(wide, domain) for wide in now) for domain in was)
+    """Tell whether some domain is neither in `now` nor below one that is; linear, since lists of blocks can be long."""
+    return any(now.isdisjoint(_with_parents(domain)) for domain in was)
+
+
+def _with_parents(domain: str) -> list[str]:
+    labels = domain.split(".")
+    return [".".join(labels[start:]) for start in range(len(labels))]
 
 
 def _fewer_sites(was: frozenset[str], now: frozenset[str]) -> bool:

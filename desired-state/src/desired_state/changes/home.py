@@ -204,7 +204,7 @@ class RemoveDevice(Statement):
 
 
 class _DeviceSetting(Statement):
-    """A statement that sets one field of one device: the class's `_field`."""
+    """A statement that sets one field of one device: the one that `setting` names."""
 
     setting: ClassVar[str]
     device: KnownDevice

@@ -135,19 +135,22 @@ class Argument:
 
 def arguments(statement: type[Statement]) -> tuple[Argument, ...]:
     """Return the arguments of a statement's command, positional ones first and in their order."""
-    schema = settings_schema() if statement is settings.SetField else statement.model_json_schema(by_alias=True)
+    schema = _settings_schema() if statement is settings.SetField else statement.model_json_schema(by_alias=True)
     aliases = {name: info.alias or name for name, info in statement.model_fields.items() if name != "kind"}
     ordered = [*statement.positional, *(name for name in aliases if name not in statement.positional)]
     required = schema.get("required", ())
     return tuple(
         _argument(
-            aliases[name], schema["properties"][aliases[name]], name in statement.positional, aliases[name] in required
+            aliases[name],
+            schema["properties"][aliases[name]],
+            positional=name in statement.positional,
+            required=aliases[name] in required,
         )
         for name in ordered
     )
 
 
-def settings_schema() -> Schema:
+def _settings_schema() -> Schema:
     """Return the plain form of `set`: a path, and words whose type the path decides."""
     return {
         "properties": {
@@ -164,7 +167,7 @@ def settings_schema() -> Schema:
     }
 
 
-def _argument(name: str, node: Schema, positional: bool, required: bool) -> Argument:
+def _argument(name: str, node: Schema, *, positional: bool, required: bool) -> Argument:
     options = [node, *node.get("anyOf", ())]
     leaves = [*options, *(option["items"] for option in options if "items" in option)]
     among = next((leaf[AMONG] for leaf in leaves if AMONG in leaf), None)
