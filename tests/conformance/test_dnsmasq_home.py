@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -281,6 +282,44 @@ def test_what_dnsmasq_complains_of_is_a_fault_of_its_unit(home, state, path, con
         lambda: "dhcp-hosts" in home.daemons.said(MAIN).splitlines()[-1] or home.daemons.faults(), "the files are read"
     )
     assert home.daemons.faults()
+
+
+def test_debians_own_unit_starts_the_file_as_it_is(home, state, dnsmasq):
+    """With the arguments that Debian's unit adds (systemd-helper and init-system-common, bookworm and trixie), nothing in it conflicts."""
+    home.daemons.stop(MAIN)
+    pid, extra = state / "leases" / "dnsmasq.pid", state / "dnsmasq.d"
+    extra.mkdir()
+    anchor = "--trust-anchor=.,20326,8,2,E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D"
+    added = [
+        "-x",
+        str(pid),
+        "-u",
+        "dnsmasq",
+        "-7",
+        f"{extra},.dpkg-dist,.dpkg-old,.dpkg-new",
+        "--local-service",
+        anchor,
+    ]
+    command = [
+        "ip",
+        "netns",
+        "exec",
+        home.appliance,
+        dnsmasq,
+        "-k",
+        "--log-facility=-",
+        *added,
+        "-C",
+        str(state / "current/dnsmasq/dnsmasq.conf"),
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        until(lambda: pid.exists() or process.poll() is not None, "the pid file that systemd waits for is written")
+        results = inside(home.appliance, lambda: ask(home.daemons.artifact.plan.probes))
+        process.terminate()
+        said = process.stderr.read()
+    assert not [result for result in results if not result.ok], said
+    (unit,) = (unit for unit in home.daemons.artifact.plan.units if unit.name == MAIN)
+    assert not [line for line in said.splitlines() if any(re.search(fault, line) for fault in unit.faults)]
 
 
 class Questions:
