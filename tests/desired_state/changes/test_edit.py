@@ -280,6 +280,21 @@ def test_a_text_that_yaml_could_misread_comes_back_as_it_was(words: str, text: s
     assert yaml.safe_load(after) == {"people": {"a": {"name": words}}}
 
 
+@pytest.mark.parametrize(
+    "layout",
+    [
+        "dns: {upstreams: [1.1.1.1, 2.2.2.2, 3.3.3.3]}\n",
+        "dns:\n  upstreams:\n    - 1.1.1.1\n    - 2.2.2.2\n    - 3.3.3.3\n",
+    ],
+)
+@pytest.mark.parametrize("wanted", ["3", "31", "321", "4132", "45", "21345"])
+def test_resolvers_come_out_in_the_order_that_was_asked_for(layout: str, wanted: str) -> None:
+    """Reordering, shortening and lengthening at once leaves no resolver twice."""
+    addresses = [".".join(digit * 4) for digit in wanted]
+    after = edited("f", layout, [Edit("arrange", "f", ("dns", "upstreams"), addresses)])
+    assert yaml.load(after, Loader=yaml.BaseLoader) == {"dns": {"upstreams": addresses}}
+
+
 def test_what_is_not_there_is_not_opened_by_accident() -> None:
     """Renaming a person whom nobody knows must not make one."""
     with pytest.raises(ChangeRefused, match=r"people\.yaml has no people\.names"):

@@ -244,15 +244,24 @@ class _Document:
         kept = [item for item in now if item in wanted]
         target = kept + [item for item in wanted if item not in kept]
         if ordered and target != wanted:
-            for number, item in enumerate(wanted[: len(now)]):
-                self._replace_item(path, number, item)
-            now, target = wanted[: len(now)] + now[len(wanted) :], wanted
+            self._rearrange(path, wanted)
+            return
         for item in target:
             if item not in now:
                 self._append_item(path, item)
         for item in now:
             if item not in target:
                 self._drop_item(path, [each.value for each in self._items(path)].index(item))
+
+    def _rearrange(self, path: Path, wanted: list[str]) -> None:
+        count = len(self._items(path))
+        for number in reversed(range(len(wanted), count)):
+            self._drop_item(path, number)
+        for number, item in enumerate(wanted):
+            if number < count:
+                self._replace_item(path, number, item)
+            else:
+                self._append_item(path, item)
 
     def _items(self, path: Path) -> list[yaml.Node]:
         node = self._find(path)
