@@ -10,6 +10,8 @@ Anything else that is raised is our own bug.
 
 from __future__ import annotations
 
+_LONGEST = 2000
+
 
 class HearthError(Exception):
     """One clear sentence, the reason as a stable word (for conditions and scripts), and what to do.
@@ -22,11 +24,16 @@ class HearthError(Exception):
     def __init__(self, reason: str, message: str, remedy: str = "") -> None:
         super().__init__(message)
         self.reason = reason
-        self.message = message
-        self.remedy = remedy
+        self.message = _storable(message)
+        self.remedy = _storable(remedy)
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}".rstrip()
+
+
+def _storable(text: str) -> str:
+    """Return `text` of bounded length and in characters that UTF-8 has: it goes into the journal, the log and JSON."""
+    return text[:_LONGEST].encode("utf-8", "replace").decode("utf-8")
 
 
 class Stalled(HearthError):

@@ -14,6 +14,7 @@ from renderers.plan import DnsProbe, Probe
 from reconciler.journal import PATIENCE_SECONDS, Health, Trial
 from reconciler.probe import ProbeResult
 
+_LONGEST = 1000
 SOURCE = "source"
 """The name under which the source's own answer stands among the probes."""
 
@@ -38,8 +39,8 @@ def outward(probes: Sequence[Probe]) -> frozenset[str]:
 
 def judge(trial: Trial, probes: Sequence[Probe], seen: Evidence) -> tuple[Health, str]:
     """Return the health of a trial and, where it is not healthy, the words for it."""
-    if seen.unit_words:
-        return Health.UNHEALTHY, seen.unit_words
+    if seen.unit_words:  # a daemon also complains of a network that is gone
+        return (Health.UNHEALTHY if seen.network_up else Health.INCONCLUSIVE), seen.unit_words[:_LONGEST]
     failed = {
         result.name: result.message for result in seen.results if not result.ok and result.name not in trial.baseline
     }
@@ -49,7 +50,7 @@ def judge(trial: Trial, probes: Sequence[Probe], seen: Evidence) -> tuple[Health
         failed[SOURCE] = "the repository can no longer be reached"
     if not failed:
         return Health.HEALTHY, ""
-    words = "; ".join(f"{name}: {message}" for name, message in sorted(failed.items()))
+    words = "; ".join(f"{name}: {message}" for name, message in sorted(failed.items()))[:_LONGEST]
     if seen.served_seconds < PATIENCE_SECONDS:
         return Health.PENDING, words
     if failed.keys() <= outward(probes) and not seen.network_up:

@@ -262,7 +262,8 @@ Step = Rest | Wait | Try | Adopt | Activate | Serve | Heal | Confirm | RollBack
 def decide(journal: Journal, seen: Observed) -> Step:
     """Choose the one next step. Level-triggered: asks what is, never what happened."""
     if (trial := journal.trial) and trial.seconds(seen.now) >= TRIAL_SECONDS:
-        return RollBack(trial.digest, "HealthCheckTimeout", seen.words or "it did not answer in time", counts=True)
+        here = trial.began.boot == seen.now.boot  # a reboot, or the clock set after it, is not the change's fault
+        return RollBack(trial.digest, "HealthCheckTimeout", seen.words or "it did not answer in time", counts=here)
     if seen.active != journal.target:
         return Activate(journal.target)
     if seen.served != journal.target:

@@ -158,23 +158,26 @@ def _prepare(home: Home) -> None:
         return
     if (stalled := now.stalled) and (stalled.revision, stalled.agent) == (now.floor, home.version):
         raise Stalled(stalled.reason, stalled.message, stalled.remedy)
+    gate = "rendered"
     try:
         artifact = home.render(home.revision(now.floor))
-        home.gate("rendered", detail=f"sha256:{artifact.digest[:12]}")
+        home.gate(gate, detail=f"sha256:{artifact.digest[:12]}")
+        gate = "checked"
         generation = home.generations.stage(artifact)
         home.check(generation.plan.checkers, generation.path)
-        home.gate("checked", detail=", ".join(checker.name for checker in generation.plan.checkers))
+        home.gate(gate, detail=", ".join(checker.name for checker in generation.plan.checkers))
     except Stalled as error:
         home.journal.write(replace(now, stalled=_obstacle(now.floor, home, error)))
-        home.gate("checked", ok=False, detail=str(error))
+        home.gate(gate, ok=False, detail=str(error))
         raise
     home.journal.write(journal.wanted(now, Desired(now.floor, artifact.digest, RENDERER_VERSION)))
 
 
 def _restore(home: Home, now: journal.Journal) -> None:
-    """Stage the target again from its commit if the disk has lost or damaged it."""
-    if now.target and not home.generations.has(now.target) and (commit := now.revision_of(now.target)):
-        home.generations.stage(home.render(home.revision(commit)))
+    """Stage again from their commits what runs and what it would go back to, if the disk has lost or damaged them."""
+    for part in (now.trial, now.confirmed):
+        if part and not home.generations.has(part.digest):
+            home.generations.stage(home.render(home.revision(part.revision)))
 
 
 def _prepared(home: Home, now: journal.Journal) -> bool:
@@ -221,6 +224,9 @@ def _observe(home: Home, seen: Pass) -> Observed:
     """Look at the disk, and where the right generation is being served, at its files and its daemons' answers."""
     now, state = home.clock.now(), home.journal.value
     looked = Observed(home.generations.active(), home.serving.digest, now)
+    if state.target and not home.generations.has(state.target):
+        # Another version of Hearth wrote it, or it could not be restored: it can be left, and nothing else.
+        return replace(looked, active=state.target, served=state.target)
     if state.target is None or (looked.active, looked.served) != (state.target, state.target):
         return looked
     generation = home.generations.load(state.target)
@@ -235,12 +241,13 @@ def _observe(home: Home, seen: Pass) -> Observed:
 
 def _evidence(home: Home, seen: Pass, generation: Generation) -> health.Evidence:
     failed = [result for result in seen.results if not result.ok]
+    words = home.serving.words(generation)
     return health.Evidence(
         results=seen.results,
         served_seconds=home.serving.seconds(),
-        source_answers=seen.source_answers and home.source_answers(),
-        network_up=not failed or home.network_up(generation.plan.network),
-        unit_words=home.serving.words(generation),
+        source_answers=seen.source_answers and (bool(failed) or home.source_answers()),
+        network_up=not (failed or words) or home.network_up(generation.plan.network),
+        unit_words=words,
     )
 
 
@@ -248,7 +255,7 @@ def _recorded(home: Home, seen: Pass, step: Step) -> journal.Journal:
     now, state = home.clock.now(), home.journal.value
     if not isinstance(step, Try):
         return journal.record(state, step, now)
-    running = home.generations.load(state.target).plan.probes if state.target else ()
+    running = home.generations.load(state.target).plan.probes if seen.results and state.target else ()
     trying = home.generations.load(step.desired.digest).plan.probes
     known = health.baseline(running, seen.results, trying, source_answers=seen.source_answers)
     return journal.record(state, step, now, baseline=known, source_answered=seen.source_answers)
