@@ -19,12 +19,14 @@ from reconciler.clock import Clock, SystemClock
 from reconciler.drift import DriftWatch
 from reconciler.errors import HearthError, Stalled, Transient
 from reconciler.generation import Generations
+from reconciler.journal import Journal
 from reconciler.journal_file import JournalFile
 from reconciler.probe import ProbeResult, ask
 from reconciler.reporter import Reporter
 from reconciler.serving import Serving
 from reconciler.settings import Paths, Settings
 from reconciler.source import Credentials, Source
+from reconciler.source.store import main_of
 from reconciler.source.url import parse_url
 from reconciler.units import Units
 
@@ -48,6 +50,7 @@ class Home:
         self.clock = clock or SystemClock()
         self.version = version("hearth-reconciler")
         self.journal = JournalFile(paths.journal)
+        self._find_floor()
         self.generations = Generations(paths.state)
         self.drift = DriftWatch(paths.root, paths.state)
         self.serving = Serving(paths.served, units, self.clock)
@@ -57,6 +60,11 @@ class Home:
         self._watch = watch
         if settings.units == "systemd":
             self.serving.assume(self.generations.active())
+
+    def _find_floor(self) -> None:
+        """Where the journal is lost, take the floor from the store, which holds verified commits only: it must not sink."""
+        if not self.paths.journal.exists() and (floor := main_of(self.paths.repository)):
+            self.journal.write(Journal(floor=floor))
 
     def gate(self, name: str, *, ok: bool = True, detail: str = "") -> None:
         """Say that the pass went through a gate."""

@@ -7,6 +7,7 @@ Joining the same home again keeps its beginning and its trust floor.
 
 from __future__ import annotations
 
+import shutil
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,6 +58,7 @@ def join(root: str, /, source: str, expected: str, interval: str, bench: tuple[i
     settings = settings.model_copy(update={"household": beginning.household, "genesis": beginning.genesis})
     if flags["new_home"]:
         paths.journal.unlink(missing_ok=True)
+        shutil.rmtree(paths.repository, ignore_errors=True)
     home = _home(paths, settings)
     revision = home.verify(tip, home.journal.value.floor, lambda _: None)
     if not quiet:
