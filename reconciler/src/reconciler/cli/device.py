@@ -83,6 +83,7 @@ def _units(paths: Paths, settings: Settings) -> Units:
     if settings.units == "child":
         from reconciler.child_units import ChildUnits
 
+        paths.served.unlink(missing_ok=True)  # a new agent has no children yet
         return ChildUnits(paths.run)
     from reconciler.systemd_units import SystemdUnits
 
