@@ -85,8 +85,13 @@ class Running:
         }
         self._put()
         restarted = set()
+        for name in [name for name in self._processes if name not in {unit.name for unit in self.artifact.plan.units}]:
+            self.stop(name)
+            del self._processes[name]
         for unit in self.artifact.plan.units:
-            if changed.intersection(unit.restart):
+            if unit.name not in self._processes:
+                self._start(unit)
+            elif changed.intersection(unit.restart):
                 restarted.add(unit.name)
                 self.restart(unit.name)
             elif changed.intersection(unit.reload):

@@ -94,6 +94,19 @@ def test_a_groups_device_gets_its_groups_resolver_and_no_other(home, lease):
     assert lease("tablet", TABLET)["dns"] == home.kids_resolver
 
 
+@pytest.mark.parametrize("name", ["known", "eth0", "no-name"])
+def test_a_group_named_like_a_mark_of_dnsmasqs_own_holds_its_devices_alone(home, lease, name):
+    """Every known device is marked `known`, every one at eth0 `eth0`: neither falls into a group that is called so."""
+    before = holm()
+    kids = {"groups": {name: before.groups["kids"]}, "devices": {**before.devices}}
+    kids["devices"]["mia-tablet"] = before.devices["mia-tablet"].model_copy(update={"group": name})
+    block = before.dns.blocked["tiktok"].model_copy(update={"groups": frozenset({name})})
+    home.daemons.become(changed(blocked={"tiktok": block}).model_copy(update=kids))
+    assert lease("tv", TV)["dns"] == home.resolver
+    assert lease("tablet", TABLET)["dns"] == home.kids_resolver
+    assert home.client(home.resolver).addresses("tv.home.arpa") == ("192.168.10.30",)
+
+
 def test_a_stranger_gets_an_address_of_the_range(home, lease):
     """A device that nobody declared is served from the range, by the home's resolver."""
     got = lease("stranger", STRANGER)

@@ -89,8 +89,9 @@ def _group_address(household: Household, resolver: ipaddress.IPv4Address) -> dic
 
 
 def _dhcp(household: Household, dhcp: Dhcp, target: Target) -> dict[str, Any]:
-    tags = resolvers(household)
-    members = [device for _, device in sorted(household.devices.items()) if device.group in tags]
+    groups = resolvers(household)
+    devices = [device for _, device in sorted(household.devices.items())]
+    members = [(device.group, device.mac) for device in devices if device.group and device.group in groups]
     return {
         "first": encode.address(dhcp.first),
         "last": encode.address(dhcp.last),
@@ -100,12 +101,10 @@ def _dhcp(household: Household, dhcp: Dhcp, target: Target) -> dict[str, Any]:
         "reservations": _current(target, RESERVATIONS),
         "router": encode.address(household.network.router),
         "resolver": encode.address(household.appliance.address),
-        "groups": [{"tag": encode.identifier(name), "resolver": encode.address(tags[name])} for name in tags],
-        "members": [
-            {"tag": encode.identifier(device.group), "mac": encode.mac(device.mac)}
-            for device in members
-            if device.group
+        "groups": [
+            {"id": encode.identifier(name), "resolver": encode.address(address)} for name, address in groups.items()
         ],
+        "members": [{"group": encode.identifier(group), "mac": encode.mac(mac)} for group, mac in members],
     }
 
 

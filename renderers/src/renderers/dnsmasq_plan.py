@@ -25,6 +25,8 @@ _COMPLAINTS = "[Bb]ad |illegal |invalid |missing |cannot |duplicate |failed to |
 FAULTS = (rf"^(?:dnsmasq(?:-dhcp)?(?:\[[0-9]+\])?: )?(?:{_COMPLAINTS})",)
 """How dnsmasq's own complaints begin. Anchored: a device may call itself `bad` or `illegal`, and dnsmasq logs that name too."""
 
+Expectation = Literal["address", "nxdomain", "answered"]
+
 _HARMLESS = (r"^dnsmasq: syntax check OK\.$",)
 
 
@@ -71,32 +73,27 @@ def checkers(household: Household) -> tuple[Checker, ...]:
 def probes(household: Household, target: Target) -> tuple[Probe, ...]:
     """Return what each instance is asked: a name of the home, one from abroad, blocked ones; and DHCP where it is handed out."""
     everyone = blocked_for_everyone(household)
-    asked: list[Probe] = list(_instance(household, target, "main", (everyone,)))
-    for name in resolvers(household):
-        asked += _instance(household, target, f"group {name}", (everyone, blocked_for_group(household, name)))
+    instances = [("main", household.appliance.address, [everyone])]
+    for name, resolver in resolvers(household).items():
+        instances.append((f"group {name}", resolver, [everyone, blocked_for_group(household, name)]))
+    asked: list[Probe] = []
+    for instance, address, blocks in instances:
+        server = target.address(str(address))
+        for what, question, expect, value in _questions(household, blocks):
+            asked.append(DnsProbe(f"dns {instance} {what}", server, target.port, question, expect, value))
     if hands_out(household, target):
         appliance, router = household.appliance, household.network.router
         asked.append(DhcpProbe("dhcp main", str(appliance.address), appliance.interface, str(router)))
     return tuple(asked)
 
 
-def _instance(
-    household: Household, target: Target, instance: str, blocks: tuple[frozenset[str], ...]
-) -> Iterator[DnsProbe]:
-    resolver = resolvers(household).get(instance.removeprefix("group ")) if instance != "main" else None
-    server = target.address(str(resolver or household.appliance.address))
-
-    def asking(
-        what: str, question: str, expect: Literal["address", "nxdomain", "answered"], value: str = ""
-    ) -> DnsProbe:
-        return DnsProbe(f"dns {instance} {what}", server, target.port, question, expect, value)
-
-    own = f"{household.appliance.name}.{household.network.domain}"
-    yield asking("local", own, "address", str(household.appliance.address))
+def _questions(household: Household, blocks: list[frozenset[str]]) -> Iterator[tuple[str, str, Expectation, str]]:
+    """Yield what one instance with these `blocks` (everyone's, then its group's) is asked: what for, the name, what is expected."""
+    yield "local", f"{household.appliance.name}.{household.network.domain}", "address", str(household.appliance.address)
     if abroad := unblocked_abroad(household, frozenset().union(*blocks)):
-        yield asking("upstream", abroad, "answered")
+        yield "upstream", abroad, "answered", ""
     for what, blocked in zip(("blocked", "blocked for group"), blocks, strict=False):
         if domain := telling(blocked):
-            yield asking(what, domain, "nxdomain")
+            yield what, domain, "nxdomain", ""
     if any(blocks):
-        yield asking("canary", "use-application-dns.net", "nxdomain")
+        yield "canary", "use-application-dns.net", "nxdomain", ""

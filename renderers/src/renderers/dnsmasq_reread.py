@@ -17,7 +17,7 @@ _LONGEST_LINE = 1000
 _V4 = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}"
 _IP = rf"(?:{_V4}|[0-9a-f:]*:[0-9a-f:.]*)"
 _NAME = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*"
-_TAG = r"[a-z][a-z0-9-]*"
+_ID = r"[a-z][a-z0-9-]*"
 _MAC = r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}"
 _PATH = r"(?:/[\w.+@~-]+(?: [\w.+@~-]+)*)+"
 _AT = rf"{_IP}(?:#[0-9]{{1,5}})?"
@@ -34,8 +34,8 @@ _MAIN = _PROCESS | {
     "server": _AT, "domain": _NAME,
     "dhcp-range": rf"{_V4},{_V4},{_V4},(?:[0-9]+|infinite)", "dhcp-authoritative": _FLAG, "no-ping": _FLAG,
     "dhcp-leasefile": _PATH, "dhcp-hostsfile": _PATH,
-    "dhcp-option": rf"option:router,{_V4}|(?:tag:{_TAG},)?option:dns-server,{_V4}",
-    "dhcp-mac": rf"set:{_TAG},{_MAC}", "dhcp-name-match": r"set:nameless,(?:wpad|isatap)", "dhcp-ignore-names": r"tag:nameless",
+    "dhcp-option": rf"option:router,{_V4}|(?:tag:group-{_ID},)?option:dns-server,{_V4}",
+    "dhcp-mac": rf"set:group-{_ID},{_MAC}", "dhcp-name-match": r"set:no-name,(?:wpad|isatap)", "dhcp-ignore-names": r"tag:no-name",
 }  # fmt: skip
 _GROUP = _PROCESS | {
     "except-interface": r"lo", "server": rf"(?:/{_NAME}/)?{_AT}", "rev-server": rf"{_IP}/[0-9]{{1,3}},{_AT}",
@@ -49,9 +49,9 @@ _KINDS: tuple[tuple[str, dict[str, str | None] | str], ...] = (
     (r"dnsmasq/dnsmasq\.conf", _MAIN),
     (r"dnsmasq/hosts", _HOST_LINE),
     (r"dnsmasq/dhcp-hosts", _RESERVATION_LINE),
-    (rf"dnsmasq/groups/{_TAG}\.conf", _GROUP),
-    (rf"dnsmasq/groups/{_TAG}\.env", _ENVIRONMENT),
-    (rf"dnsmasq/(?:servers|groups/{_TAG}\.servers)", _SERVERS),
+    (rf"dnsmasq/groups/{_ID}\.conf", _GROUP),
+    (rf"dnsmasq/groups/{_ID}\.env", _ENVIRONMENT),
+    (rf"dnsmasq/(?:servers|groups/{_ID}\.servers)", _SERVERS),
 )
 
 
