@@ -1,7 +1,16 @@
-"""Fixtures that tests of several packages share."""
+"""Fixtures that tests of several packages share, and how hypothesis searches."""
 
 from __future__ import annotations
+
+import os
+
+from hypothesis import settings
 
 from tests.bench import bench, family, joined, unjoined
 
 __all__ = ["bench", "family", "joined", "unjoined"]
+
+# Machines that run tests are busy: how long an example takes says nothing. A merge is judged by the same examples each time.
+settings.register_profile("local", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
