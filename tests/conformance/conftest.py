@@ -64,7 +64,7 @@ def home(state: Path, dnsmasq: str) -> Iterator[Home]:
     shutil.chown(state / "leases", "dnsmasq")
     with ExitStack() as held:
         lan = held.enter_context(closing(Lan("192.168.10.0/24", "192.168.10.1", UPSTREAMS)))
-        appliance = lan.add("appliance", addresses=("192.168.10.2", "192.168.10.3"), router="192.168.10.1")
+        appliance = lan.add("appliance", addresses=("192.168.10.2", "192.168.10.3/32"), router="192.168.10.1")
         internet = held.enter_context(closing(inside(lan.street, lambda: Internet.at(UPSTREAMS))))
         target = Target(state=PurePosixPath(state), leases=PurePosixPath(state / "leases" / "dnsmasq.leases"))
         daemons = held.enter_context(closing(Running(holm(), target, dnsmasq, ("ip", "netns", "exec", appliance))))

@@ -92,7 +92,8 @@ class Lan:
         run("ip", "-n", self.street, "link", "set", port, "master", "lan", "up")
         run("ip", "-n", namespace, "link", "set", "eth0", "up")
         for address in addresses:
-            run("ip", "-n", namespace, "address", "add", f"{address}/{self._length}", "dev", "eth0")
+            length = "" if "/" in address else f"/{self._length}"
+            run("ip", "-n", namespace, "address", "add", f"{address}{length}", "dev", "eth0")
         if router:
             run("ip", "-n", namespace, "route", "add", "default", "via", router)
         return namespace

@@ -84,7 +84,6 @@ def _group_address(household: Household, resolver: ipaddress.IPv4Address) -> dic
     return {
         "interface": encode.interface(household.appliance.interface),
         "address": encode.address(resolver),
-        "length": encode.number(household.network.subnet.prefixlen),
     }
 
 

@@ -41,7 +41,7 @@ _GROUP = _PROCESS | {
     "except-interface": r"lo", "server": rf"(?:/{_NAME}/)?{_AT}", "rev-server": rf"{_IP}/[0-9]{{1,3}},{_AT}",
 }  # fmt: skip
 _SERVERS: dict[str, str | None] = {"server": rf"/{_NAME}/"}
-_ENVIRONMENT: dict[str, str | None] = {"INTERFACE": r"[a-z][a-z0-9]{0,14}", "ADDRESS": rf"{_V4}/[0-9]{{1,2}}"}
+_ENVIRONMENT: dict[str, str | None] = {"INTERFACE": r"[a-z][a-z0-9]{0,14}", "ADDRESS": rf"{_V4}/32"}
 _HOST_LINE = rf"{_IP}(?: {_NAME})+"
 _RESERVATION_LINE = rf"{_MAC}(?:,{_V4})?,{_NAME}"
 
