@@ -8,7 +8,7 @@ that has these, or replacements, is refused when it is opened, so that stock git
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -189,15 +189,25 @@ class Repository:
 
     # The working folder
 
-    def adopt_tree(self, commit: str) -> None:
+    def adopt_tree(self, commit: str, paths: Collection[str] | None = None) -> None:
         """Make the index agree with `commit`, after files of the working folder were committed without it.
+
+        With `paths`, for these alone: what a person has staged elsewhere stays staged.
 
         Raises:
             HistoryError: the index cannot be written.
         """
         with _said("the index cannot be written"):
-            self._git.index.read_tree(self._git[_oid(commit)].peel(pygit2.Tree).id)
-            self._git.index.write()
+            index, tree = self._git.index, self._git[_oid(commit)].peel(pygit2.Tree)
+            index.read()
+            if paths is None:
+                index.read_tree(tree.id)
+            for path in paths or ():
+                if path in tree:
+                    index.add(pygit2.IndexEntry(path, tree[path].id, FileMode.BLOB))
+                elif path in index:
+                    index.remove(path)
+            index.write()
 
     def setting(self, name: str) -> str | None:
         """Return a git setting such as `user.name` as stock git would read it here, None if it is not set.

@@ -1,69 +1,99 @@
-"""A person's clone of their household: what HEAD says, and new signed commits on top of it.
+"""A person's clone of their household: what its commits hold, and new signed commits on top of them.
 
 Owns how a change reaches a branch. A commit holds exactly HEAD's files with the change in them; whatever else lies about in the
-working folder stays there, uncommitted.
+working folder, or is staged, stays as it is. Reads commits signed or not: whether one may move a home is `desired_state.trust`'s.
 """
 
 from __future__ import annotations
 
+import os
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+from desired_state.folder import MAX_FILES, belongs
 from desired_state.history import HistoryError, Repository
 from desired_state.load import DesiredState, load
-from desired_state.trust import Refused
-from desired_state.trust.commit import COMMIT_LIMIT, Commit, read_commit
+from desired_state.trust import Refused, TrustFiles
+from desired_state.trust.commit import COMMIT_LIMIT
 from desired_state.trust.contents import read_files
 from desired_state.trust.objects import Unusable, read_checked
-from desired_state.trust.tree import read_tree
+from desired_state.trust.past_people import past_people
+from desired_state.trust.policy import POLICY_FILE
+from desired_state.trust.tree import TOTAL_LIMIT, Tree, read_tree
+from desired_state.trust.trust_files import NAMESPACES, read_trust_files
 
-from reconciler.errors import Misused, Stalled
+from reconciler.errors import HearthError, Misused, Stalled
 from reconciler.signing import SigningKey, configured_person, make_commit
+
+_HEADER = re.compile(rb"tree ([0-9a-f]{40})\n(?:parent ([0-9a-f]{40})\n)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What stands in a commit, whoever wrote it: its tree, its first parent, the first line of its message."""
+
+    tree: str
+    parent: str | None
+    subject: str
 
 
 class Clone:
-    """A household's repository on a person's machine."""
+    """A household's repository on a person's machine, or a device's own store of verified commits.
+
+    Its methods raise `Misused` for what cannot be read or is not there, and `Stalled` for a repository that plays tricks.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = _top(folder)
-        try:
-            self.repository = Repository.open(self.folder)
-        except HistoryError as error:
-            raise Misused("NoRepository", error.message + ".", error.remedy) from None
+        with _said():
+            top = _top(folder)
+            self.repository = Repository.open(top)
+            self.working_folder = self.repository.working_folder
+            self.folder = self.working_folder or top
 
     def resolve(self, revision: str) -> str:
-        """Return the commit that a person means.
-
-        Raises:
-            Misused: there is no such commit.
-        """
+        """Return the id of the commit that a person means by `HEAD~1`, a branch, a tag or the beginning of an id."""
+        shown = revision[:80]
         try:
             return self.repository.resolve(revision)
-        except HistoryError as error:
+        except HistoryError:
             raise Misused(
-                "NoSuchRevision", error.message + ".", error.remedy or "`git log --oneline` lists them."
+                "NoSuchRevision", f"There is no commit {shown!r} in {self.folder}.", "`git log --oneline` lists them."
             ) from None
 
-    def parent(self, commit: str) -> str | None:
-        """Return the first parent of a commit, read from its raw bytes."""
-        return next(iter(self._commit(commit).parents), None)
+    def head(self) -> str:
+        """Return the commit that is checked out."""
+        with _said():
+            commit = self.repository.reference("HEAD")
+        if commit is None:
+            raise Misused("NoCommit", f"{self.folder} has no commit yet.", "`hearth init` begins a household.")
+        return commit
 
-    def subject(self, commit: str) -> str:
-        """Return the first line of a commit's message."""
-        return self._commit(commit).subject
+    def read(self, commit: str) -> Written:
+        """Return what stands in a commit."""
+        with _said():
+            raw = read_checked(self.repository, commit, "commit", COMMIT_LIMIT)
+        header = _HEADER.match(raw)
+        if header is None:
+            raise Misused("NoSuchRevision", f"{commit[:7]} is no commit that git writes.")
+        subject = raw.partition(b"\n\n")[2].partition(b"\n")[0].decode("utf-8", "replace")[:200]
+        return Written(header[1].decode(), header[2].decode() if header[2] else None, subject)
 
     def files(self, commit: str) -> dict[str, bytes]:
-        """Return every file of a commit, bounded.
-
-        Raises:
-            Misused: its tree is not one of a household.
-        """
-        try:
-            tree = read_tree(self.repository, self._commit(commit).tree)
-            return read_files(self.repository, tree.entries)
-        except Refused as refused:
-            raise Misused("NotAHousehold", f"{commit[:7]} {refused.message}.") from None
+        """Return the files of a commit; one that no household holds is listed without its content, as a folder's are."""
+        with _said(commit):
+            tree = read_tree(self.repository, self.read(commit).tree)
+            strange = [path for path in (*tree.entries, *_deeper(tree)) if not belongs(path)]
+            known = {path: entry for path, entry in tree.entries.items() if belongs(path)}
+            if len(known) + len(strange) > MAX_FILES or sum(entry.size for entry in known.values()) > TOTAL_LIMIT:
+                raise Misused(
+                    "NotAHousehold",
+                    f"{commit[:7]} holds too much to be a household: more than {MAX_FILES} files or {TOTAL_LIMIT >> 20} MiB.",
+                )
+            return {**dict.fromkeys(strange, b""), **read_files(self.repository, known)}
 
     def state(self, commit: str) -> DesiredState:
         """Return the household that a commit describes.
@@ -73,44 +103,62 @@ class Clone:
         """
         loaded = load(self.files(commit))
         if loaded.state is None:
+            also = f" ({len(loaded.errors) - 1} more)" if len(loaded.errors) > 1 else ""
             raise Stalled(
                 "HouseholdInvalid",
-                f"{commit[:7]} has an error: {loaded.errors[0]}.",
-                "`hearth check` names all of them.",
+                f"{commit[:7]} has an error: {loaded.errors[0]}{also}.",
+                f"`hearth check --at {commit[:7]}` names all of them.",
             )
         return loaded.state
 
+    def past_people(self, commit: str) -> frozenset[str]:
+        """Return the ids of everybody who ever lived in the home up to `commit`; nobody where the history cannot be read."""
+        with suppress(Refused, Unusable, HistoryError):
+            return past_people(self.repository, commit)
+        return frozenset()
+
+    def source_host(self) -> str:
+        """Return the host that the repository is pushed to, empty if it is none."""
+        from reconciler.source.url import parse_url
+
+        with suppress(Misused, HistoryError):
+            return parse_url(self.repository.setting("remote.origin.url") or "").host
+        return ""
+
     def write(self, before: Mapping[str, bytes], after: Mapping[str, bytes]) -> tuple[str, ...]:
-        """Bring the working folder from `before` (HEAD's files) to `after`, and return the paths that were touched.
+        """Bring the working folder from `before` (HEAD's files) to `after`, whole or not at all; return what was touched.
 
         Raises:
-            Misused: one of them was edited and not committed; nothing was written.
+            Misused: there is no working folder, or one of the files was edited and not committed; nothing was written.
         """
+        folder = self._writable()
         paths = tuple(sorted(path for path in {*before, *after} if before.get(path) != after.get(path)))
         for path in paths:
-            place = self.folder / path
-            if place.is_symlink() or (place.read_bytes() if place.is_file() else None) != before.get(path):
+            if not _says(folder, path, before.get(path)):
                 raise Misused(
                     "EditedMeanwhile",
-                    f"{path} was edited and not committed.",
+                    f"{path} was edited and not committed, so nothing was changed.",
                     "Commit it or put it back first: `git status`.",
                 )
-        for path in paths:
-            place = self.folder / path
-            if path in after:
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_bytes(after[path])
-            else:
-                place.unlink()
+        try:
+            for path in paths:
+                _put(folder / path, after.get(path))
+        except OSError as error:
+            for path in paths:
+                with suppress(OSError):
+                    _put(folder / path, before.get(path))
+            raise Misused("NotWritable", f"{folder / path} cannot be written: {error.strerror}.") from None
         return paths
 
-    def commit(self, files: Mapping[str, bytes], message: str) -> str:
+    def commit(self, files: Mapping[str, bytes], message: str, paths: tuple[str, ...]) -> str:
         """Sign a commit with exactly `files` on top of HEAD's branch, as its owner's git would, and return its id.
 
+        The index follows for `paths` alone.
+
         Raises:
-            Misused: no branch, no key, no name, or nobody signed. Stalled: somebody moved the branch meanwhile.
+            Misused: no branch, no key, no name, or nobody signed; or somebody moved the branch meanwhile.
         """
-        try:
+        with _said():
             branch = self.repository.branch()
             if branch is None:
                 raise Misused("NoBranch", "HEAD is on no branch.", "`git switch main` goes to one.")
@@ -118,30 +166,89 @@ class Clone:
             person = configured_person(self.repository, seconds=int(time.time()), zone=time.strftime("%z"))
             key = SigningKey.configured(self.repository)
             parents = (head,) if head else ()
-            made = make_commit(
-                self.repository, self.repository.write_tree(files), parents, message=message, person=person, key=key
-            )
+            tree = self.repository.write_tree(files)
+            made = make_commit(self.repository, tree, parents, message=message, person=person, key=key)
             self.repository.move_reference(branch, made, expected=head)
-            self.repository.adopt_tree(made)
-        except HistoryError as error:
-            raise Stalled("NotCommitted", error.message + ".", error.remedy) from None
+            self.repository.adopt_tree(made, paths)
         return made
 
-    def _commit(self, oid: str) -> Commit:
-        try:
-            return read_commit(oid, read_checked(self.repository, oid, "commit", COMMIT_LIMIT))
-        except (Unusable, Refused):
-            raise Misused("NoSuchRevision", f"{oid[:7]} is no commit that Hearth can read.") from None
+    def _writable(self) -> Path:
+        if self.working_folder is None:
+            raise Misused(
+                "Bare",
+                f"{self.folder} is a bare repository: it has no files to change.",
+                "Clone it, and change the clone.",
+            )
+        return self.working_folder
+
+
+def read_trust(files: Mapping[str, bytes]) -> TrustFiles | None:
+    """Return who may do what, as the files under trust/ say; None where they cannot be read whole."""
+    if any(path not in files for path in (POLICY_FILE, "trust/recipients", *(f"trust/{role}" for role in NAMESPACES))):
+        return None
+    try:
+        return read_trust_files(files)
+    except Refused:
+        return None
+
+
+def _deeper(tree: Tree) -> Iterator[str]:
+    """Yield the folders that lie deeper than a household has any, and empty ones."""
+    for name, folder in tree.folders.items():
+        yield from (f"{name}/{inner}/" for inner in folder.folders)
+
+
+def _says(folder: Path, path: str, content: bytes | None) -> bool:
+    """Whether the file holds exactly `content` (None: is not there), and no link leads elsewhere."""
+    place = folder / path
+    try:
+        if content is None:
+            return not os.path.lexists(place)
+        straight = place.resolve() == folder.resolve() / path
+        return straight and place.is_file() and place.stat().st_size == len(content) and place.read_bytes() == content
+    except OSError:
+        return False
+
+
+def _put(place: Path, content: bytes | None) -> None:
+    if content is None:
+        place.unlink(missing_ok=True)
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(content)
+
+
+@contextmanager
+def _said(commit: str = "") -> Iterator[None]:
+    """Turn what the history raises into the command's errors; `commit` is what a clause about a tree is about."""
+    try:
+        yield
+    except HistoryError as error:
+        raise _sentence("RepositoryUnreadable", error.message, error.remedy) from None
+    except OSError as error:
+        raise _sentence("RepositoryUnreadable", f"{error.filename} cannot be read: {error.strerror}") from None
+    except Unusable as problem:
+        raise _sentence("RepositoryUnreadable", f"the repository is damaged: it {problem}") from None
+    except Refused as refused:
+        if commit:
+            raise _sentence("NotAHousehold", f"{commit[:7]} {refused.message}", refused.remedy) from None
+        raise Stalled(refused.reason, refused.sentence, refused.remedy) from None
+
+
+def _sentence(reason: str, clause: str, remedy: str = "") -> HearthError:
+    return Misused(reason, f"{clause[:1].upper() + clause[1:] if clause[:1] != '/' else clause}.", remedy)
 
 
 def _top(folder: Path) -> Path:
     """Return the folder that holds the repository which `folder` lies in, as git finds it."""
+    if not folder.is_dir():
+        raise Misused("NoRepository", f"{folder} is not a folder.", "Name the folder of the household's repository.")
     start = folder.resolve()
     for place in (start, *start.parents):
         if (place / ".git").exists() or ((place / "HEAD").is_file() and (place / "objects").is_dir()):
             return place
     raise Misused(
         "NoRepository",
-        f"{folder} does not lie in a git repository.",
+        f"{folder.absolute()} does not lie in a git repository.",
         "Go to the household's folder, or name it with --in.",
     )

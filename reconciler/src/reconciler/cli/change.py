@@ -5,9 +5,11 @@ The verbs and their arguments come from the types of the statements; nothing her
 
 from __future__ import annotations
 
+import difflib
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,25 +20,29 @@ from desired_state.changes import (
     STATEMENTS,
     Argument,
     ChangeRefused,
+    UnknownEdition,
     apply,
     arguments,
     difference,
     judge,
-    mark,
     read_words,
-    sentence,
 )
 
 from reconciler.cli.device import follow
-from reconciler.cli.output import emit, say
-from reconciler.clone import Clone
-from reconciler.errors import Misused, Stalled, Transient
+from reconciler.cli.output import emit, mark, say, styled
+from reconciler.cli.showing import risk_words, rows, show_rows
+from reconciler.clone import Clone, read_trust
+from reconciler.errors import HearthError, Misused, Stalled, Transient
 
 if TYPE_CHECKING:
     from desired_state.changes import Change, Verdict
     from desired_state.load import DesiredState
+    from desired_state.trust import TrustFiles
 
-_MARKS = {"+": "plus", "-": "minus", "~": "tilde"}
+    from reconciler.cli.showing import Row
+
+_SUBJECT_LIMIT = 100
+_GATES = ("verified", "checked", "applied", "still answering")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,11 @@ class Wish:
     push: bool
     dry_run: bool
     as_json: bool
+
+    @property
+    def signs(self) -> bool:
+        """Whether a commit is to be signed."""
+        return (self.commit or self.push) and not self.dry_run
 
 
 _OPTIONS = (
@@ -82,13 +93,29 @@ class Verbs(click.Group):
         """Return the subcommand of one verb."""
         return _verb(cmd_name) if cmd_name in self.list_commands(ctx) else None
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find the verb; an unknown one gets the nearest."""
+        if args and args[0] not in self.list_commands(ctx):
+            near = difflib.get_close_matches(args[0][:40], self.list_commands(ctx), n=1)
+            hint = f"Did you mean `hearth change {near[0]}`?" if near else "`hearth change` lists what there is."
+            raise Misused("UnknownVerb", f"There is no `hearth change {args[0][:40]}`.", hint)
+        return super().resolve_command(ctx, args)
 
-@click.group(cls=Verbs, subcommand_metavar="VERB [ARGUMENTS]")
-def change() -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs, each with the first line of its statement."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(kind, _first_line(kind)) for kind in self.list_commands(ctx)])
+
+
+@click.group(cls=Verbs, invoke_without_command=True, subcommand_metavar="VERB [ARGUMENTS]")
+@click.pass_context
+def change(context: click.Context) -> None:
     """Change a household: edits its files (comments and order stay), and says what that means.
 
     Add --commit to sign it with your own key, --push to send it on its way.
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @click.command()
@@ -100,16 +127,14 @@ def undo(root: str, /, revision: str, **wish: Any) -> int:
     chosen = Wish(**wish)
     clone = Clone(chosen.folder)
     commit = clone.resolve(revision)
-    parent = clone.parent(commit)
-    if parent is None:
+    written = clone.read(commit)
+    if written.parent is None:
         raise Misused("NothingBefore", f"{commit[:7]} began the household.", "There is nothing to go back to.")
-    back = difference(clone.state(commit), clone.state(parent))
+    back = difference(clone.state(commit), clone.state(written.parent))
     if not back:
         raise Misused("NothingToUndo", f"{commit[:7]} changed nothing that the home does.")
-    before = clone.state(clone.resolve("HEAD"))
-    contents = clone.files(parent)
-    subject = f'Undo "{clone.subject(commit)}"'
-    return _carry_out(root, clone, before, tuple(back), chosen, subject=subject, contents=contents)
+    contents = clone.files(written.parent)
+    return _carry_out(root, clone, tuple(back), chosen, subject=f'Undo "{written.subject}"', contents=contents)
 
 
 def _verb(kind: str) -> click.Command:
@@ -122,12 +147,11 @@ def _verb(kind: str) -> click.Command:
         chosen = Wish(**{name: given.pop(name) for name in Wish.__slots__})
         words = {argument.name: value for argument in found if (value := given[_parameter(argument)]) not in {None, ()}}
         clone = Clone(chosen.folder)
-        before = clone.state(clone.resolve("HEAD"))
         try:
-            made = read_words(kind, words, before.household)
+            made = read_words(kind, words, clone.state(clone.head()).household)
         except ChangeRefused as refused:
-            raise Stalled("ChangeRefused", f"{refused.message[:1].upper()}{refused.message[1:]}.") from None
-        return _carry_out(root, clone, before, (made,), chosen)
+            raise _refused(refused) from None
+        return _carry_out(root, clone, (made,), chosen)
 
     command: click.Command = click.command(kind, help=_help(statement.__doc__, found))(_with_options(run))
     command.params = [*(_click_parameter(argument) for argument in found), *command.params]
@@ -137,6 +161,10 @@ def _verb(kind: str) -> click.Command:
 def _help(doc: str | None, found: Sequence[Argument]) -> str:
     rows = "\n".join(f"{argument.name.upper()}: {argument.help}" for argument in found if argument.positional)
     return f"{doc}\n\n\b\n{rows}" if rows else str(doc)
+
+
+def _first_line(kind: str) -> str:
+    return (STATEMENTS[kind].__doc__ or "").strip().partition("\n")[0]
 
 
 def _parameter(argument: Argument) -> str:
@@ -163,81 +191,137 @@ def _click_parameter(argument: Argument) -> click.Parameter:
 def _carry_out(
     root: str,
     clone: Clone,
-    before: DesiredState,
     changes: tuple[Change, ...],
     wish: Wish,
     *,
     subject: str = "",
     contents: Mapping[str, bytes] | None = None,
 ) -> int:
-    """Apply the changes, say them, and go as far as was asked: files, commit, push, in effect."""
+    """Apply the changes on top of HEAD, say them, and go as far as was asked: files, commit, push, in effect."""
+    head = clone.head()
+    before, whole = clone.state(head), clone.files(head)
+    trust = read_trust(whole)
     try:
         after = apply(before, changes, contents or {})
     except ChangeRefused as refused:
-        raise Stalled(
-            "ChangeRefused", f"{refused.message[:1].upper()}{refused.message[1:]}.", "Nothing was changed."
-        ) from None
-    verdict = judge(before, after)
+        raise _refused(refused) from None
+    verdict = _judge(clone, head, before, after, trust)
     if not verdict.changes:
-        raise Misused("NothingToChange", "That holds already.", "Nothing was changed.")
-    rows = _rows(before, after, verdict.changes)
-    if not wish.as_json:
-        _tell(rows, verdict)
-    commit = None
-    if not wish.dry_run:
-        commit = _keep(clone, before, after, wish, message=_message(rows, subject))
-    effect = _push(root, clone, str(commit), wish) if commit and wish.push else None
+        raise Misused("NothingToChange", "That holds already, so nothing was changed.")
+    shown = rows(verdict.changes, before.household, after.household)
+    signer = _signer(clone, trust, before) if wish.signs else None
+    _check_allowed(trust, verdict, wish)
+    kept = {path: content for path, content in whole.items() if path.startswith("trust/")}
+    message = _message([row["sentence"] for row in shown], subject)
+    with _told(shown, verdict, signer, wish):
+        commit = _keep(clone, before.files, after.files, wish, kept=kept, message=message)
+    effect = _push(root, clone, commit, wish) if commit and wish.push else None
     if wish.as_json:
-        emit(
-            {
-                "changes": rows,
-                "risk": str(verdict.risk),
-                "reasons": list(verdict.reasons),
-                "commit": commit,
-                "in_effect": effect,
-            }
-        )
-    return 0 if effect is None or effect["ended"] == "in effect" else 1
+        emit(_as_json(shown, verdict, signer, commit, effect))
+    return 1 if effect and effect["ended"] in {"refused", "taken back"} else 0
 
 
-def _rows(before: DesiredState, after: DesiredState, changes: Iterable[Change]) -> list[dict[str, str]]:
-    return [
-        {
-            "kind": one.kind,
-            "mark": mark(one, before.household),
-            "sentence": sentence(one, before.household, after.household),
-        }
-        for one in changes
-    ]
+def _refused(refused: ChangeRefused) -> Stalled:
+    sentence = f"{refused.message[:1].upper()}{refused.message[1:]}".rstrip(".")
+    return Stalled("ChangeRefused", f"{sentence}.", "Nothing was changed.")
 
 
-def _tell(rows: Iterable[Mapping[str, str]], verdict: Verdict) -> None:
-    for row in rows:
-        say(row["sentence"], kind=_MARKS[row["mark"]])
-    why = f": {'; '.join(verdict.reasons)}" if verdict.reasons else ""
-    say(f"  {str(verdict.risk).capitalize()} risk{why}.")
-
-
-def _message(rows: Sequence[Mapping[str, str]], subject: str) -> str:
-    first, *more = [row["sentence"] for row in rows]
-    lines = [first, *more] if subject else more
-    return "\n\n".join([subject or first, *(["\n".join(lines)] if lines else [])])
-
-
-def _keep(clone: Clone, before: DesiredState, after: DesiredState, wish: Wish, *, message: str) -> str | None:
-    """Write the files, and sign a commit where that was asked for. A commit that fails leaves the files as they were."""
-    clone.write(before.files, after.files)
-    if not (wish.commit or wish.push):
-        return None
-    whole = {path: content for path, content in clone.files(clone.resolve("HEAD")).items() if path.startswith("trust/")}
+def _judge(clone: Clone, head: str, before: DesiredState, after: DesiredState, trust: TrustFiles | None) -> Verdict:
+    """Judge by the edition that the home's policy names."""
+    edition = trust.policy.risk_rules if trust else 1
+    past = clone.past_people(head) if after.household.people.keys() - before.household.people.keys() else frozenset()
     try:
-        made = clone.commit({**whole, **after.files}, message)
+        return judge(before, after, edition, past_people=past, source=clone.source_host())
+    except UnknownEdition as unknown:
+        raise Misused("UnknownEdition", f"{str(unknown)[:1].upper()}{str(unknown)[1:]}.") from None
+
+
+def _signer(clone: Clone, trust: TrustFiles | None, state: DesiredState) -> str | None:
+    """Return the name of whoever the home knows the configured key by; None if it knows nobody."""
+    from reconciler.signing import SigningKey, read_public_key
+
+    public = read_public_key(SigningKey.configured(clone.repository))
+    keys = (*trust.owners, *trust.approvers) if trust else ()
+    principal = next((key.principal for key in keys if key.public.blob == public.blob), None)
+    person = state.household.people.get(principal) if principal else None
+    return person.name if person else principal
+
+
+def _check_allowed(trust: TrustFiles | None, verdict: Verdict, wish: Wish) -> None:
+    """Refuse to sign what the home's devices would refuse: a change that its policy wants approved by others."""
+    if trust is None or not wish.signs:
+        return
+    asked = trust.policy.asked(str(verdict.risk)).people
+    if trust.policy.mode == "reviewed" or asked:
+        raise Stalled(
+            "NeedsApproval",
+            f"In this home a change of {verdict.risk} risk needs {asked} approval{'' if asked == 1 else 's'}, "
+            "and this version of Hearth cannot ask for any yet.",
+            "Nothing was changed.",
+        )
+
+
+@contextmanager
+def _told(shown: Sequence[Row], verdict: Verdict, signer: str | None, wish: Wish) -> Iterator[None]:
+    """Say what would change, let it be signed, and say who has: a person sees it before they touch their key."""
+    if wish.as_json:
+        yield
+        return
+    show_rows(shown, risk_words(str(verdict.risk), verdict.reasons), end="" if wish.signs else "\n")
+    try:
+        yield
     except BaseException:
-        clone.write(after.files, before.files)
+        say()
         raise
-    if not wish.as_json:
-        say(f"Signed as {made[:7]}.", kind="good")
-    return made
+    if wish.signs:
+        say(styled(f", signed by {signer or 'a key that this home does not know'}", "dim"))
+    if wish.signs and not signer:
+        say("A Pi will refuse this commit: your key is not in trust/owners or trust/approvers.", kind="note")
+    if not (wish.signs or wish.dry_run):
+        say("The files are changed, and nothing is committed yet: `git diff` shows them.", indent=2)
+
+
+def _as_json(
+    shown: Sequence[Row], verdict: Verdict, signer: str | None, commit: str | None, effect: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    return {
+        "changes": list(shown),
+        "risk": str(verdict.risk),
+        "reasons": list(verdict.reasons),
+        "commit": commit,
+        "signed_by": signer,
+        "in_effect": effect,
+    }
+
+
+def _message(sentences: Sequence[str], subject: str) -> str:
+    """Return a commit's message: the first sentence, cut at a word if it is very long, and below it all that it does not say."""
+    first = subject or sentences[0]
+    cut = first if len(first) <= _SUBJECT_LIMIT else f"{first[:_SUBJECT_LIMIT].rpartition(' ')[0] or first[:60]} ..."
+    body = sentences if subject or cut != first else sentences[1:]
+    return "\n\n".join([cut, *(["\n".join(body)] if body else [])])
+
+
+def _keep(
+    clone: Clone,
+    before: Mapping[str, bytes],
+    after: Mapping[str, bytes],
+    wish: Wish,
+    *,
+    kept: Mapping[str, bytes],
+    message: str,
+) -> str | None:
+    """Write the files, and sign a commit, as far as was asked for. A commit that fails leaves the files as they were."""
+    if wish.dry_run:
+        return None
+    touched = clone.write(before, after)
+    if not wish.signs:
+        return None
+    try:
+        return clone.commit({**kept, **after}, message, touched)
+    except BaseException:
+        clone.write(after, before)
+        raise
 
 
 def _push(root: str, clone: Clone, commit: str, wish: Wish) -> dict[str, Any]:
@@ -246,11 +330,21 @@ def _push(root: str, clone: Clone, commit: str, wish: Wish) -> dict[str, Any]:
     finished = subprocess.run(["git", "push", "--quiet"], cwd=clone.folder, capture_output=wish.as_json, check=False)
     if finished.returncode != 0:
         raise Transient("NotPushed", f"{commit[:7]} is committed but not pushed.", "`git push` shows why.")
-    ended = follow(root, commit, as_json=wish.as_json)
+    try:
+        ended = follow(root, commit, as_json=True)
+    except HearthError:  # the push is done, and the device looks by itself soon
+        ended = "pushed"
     effect = {"ended": ended, "seconds": round(time.monotonic() - began, 2)}
     if not wish.as_json:
-        if ended == "in effect":
-            say(f"In effect after {effect['seconds']:.1f} s.", kind="good")
-        elif ended == "pushed":
-            say("Pushed. The Pi takes it up within its interval (5 minutes unless set otherwise).", kind="good")
+        _tell_effect(effect)
     return effect
+
+
+def _tell_effect(effect: Mapping[str, Any]) -> None:
+    after = f"after {effect['seconds']:.1f} s"
+    if effect["ended"] == "in effect":
+        say(*(styled(f"{mark('good')} {gate} ", "green") for gate in _GATES), f"   in effect {after}")
+    elif effect["ended"] == "pushed":
+        say("Pushed. The Pi takes it up within its interval (5 minutes unless set otherwise).", kind="good")
+    else:
+        say(f"The Pi has {effect['ended']} it {after}; nothing else changed. `hearth status` says why.", kind="bad")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,17 +22,20 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path), default=".")
+@click.option(
+    "--at", "revision", default="", help="Check this commit of the repository there, not its files as they lie."
+)
 @click.option("--daemons", is_flag=True, help="Let the real daemons check their files too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def check(folder: Path, *, daemons: bool, as_json: bool) -> int:
+def check(folder: Path, *, revision: str, daemons: bool, as_json: bool) -> int:
     """Say what is wrong in the household at FOLDER, and what to write instead."""
-    loaded = load_folder(folder)
+    loaded = _load_revision(folder, revision) if revision else load_folder(folder)
+    name = f"{folder} at {revision[:40]}" if revision else str(folder)
     refusal = _ask_daemons(rendered(loaded)) if daemons and loaded.state else None
     if as_json:
-        found = [{**asdict(finding), "severity": str(finding.severity)} for finding in loaded.findings]
-        emit({"folder": str(folder), "findings": found, "daemons": str(refusal) if refusal else None})
+        emit({"folder": str(folder), **findings(loaded), "daemons": str(refusal) if refusal else None})
     else:
-        _show(folder, loaded, refusal, asked=daemons)
+        _show(name, loaded, refusal, asked=daemons)
     return 1 if loaded.errors or refusal else 0
 
 
@@ -43,7 +47,10 @@ def render(folder: Path, *, output: Path, as_json: bool) -> int:
     """Write the daemons' files of the household at FOLDER, and print the artifact's digest."""
     loaded = load_folder(folder)
     if loaded.errors:
-        _show(folder, loaded, None, asked=False)
+        if as_json:
+            emit({"folder": str(folder), **findings(loaded)})
+        else:
+            _show(str(folder), loaded, None, asked=False)
         return 1
     artifact = rendered(loaded)
     write_files(artifact, output)
@@ -54,18 +61,45 @@ def render(folder: Path, *, output: Path, as_json: bool) -> int:
     return 0
 
 
+def read_files(folder: Path) -> Mapping[str, bytes]:
+    """Read the files of a household's folder.
+
+    Raises:
+        Misused: it cannot be read as one at all.
+    """
+    from desired_state.load import HouseholdUnreadable, read_folder
+
+    try:
+        return read_folder(folder)
+    except HouseholdUnreadable as error:
+        raise Misused("HouseholdUnreadable", f"{error}.") from None
+    except OSError as error:
+        raise Misused("HouseholdUnreadable", f"{folder} cannot be read: {error.strerror}.") from None
+
+
 def load_folder(folder: Path) -> Loaded:
     """Load the household in a folder.
 
     Raises:
         Misused: it cannot be read as one at all.
     """
-    from desired_state.load import HouseholdUnreadable, load, read_folder
+    from desired_state.load import load
 
-    try:
-        return load(read_folder(folder))
-    except HouseholdUnreadable as error:
-        raise Misused("HouseholdUnreadable", f"{error}.") from None
+    return load(read_files(folder))
+
+
+def findings(loaded: Loaded) -> dict[str, Any]:
+    """Return what was found, as JSON has it."""
+    return {"findings": [{**asdict(finding), "severity": str(finding.severity)} for finding in loaded.findings]}
+
+
+def _load_revision(folder: Path, revision: str) -> Loaded:
+    from desired_state.load import load
+
+    from reconciler.clone import Clone
+
+    clone = Clone(folder)
+    return load(clone.files(clone.resolve(revision)))
 
 
 def rendered(loaded: Loaded) -> Artifact:
@@ -117,13 +151,13 @@ def _ask_daemons(artifact: Artifact) -> HearthError | None:
     return None
 
 
-def _show(folder: Path, loaded: Loaded, refusal: HearthError | None, *, asked: bool) -> None:
+def _show(name: str, loaded: Loaded, refusal: HearthError | None, *, asked: bool) -> None:
     for finding in loaded.findings:
         say(str(finding), kind="bad" if finding in loaded.errors else "note")
     if refusal:
         say(str(refusal), kind="bad")
     if not loaded.errors and not refusal:
         also = " Its daemons accept their files." if asked else ""
-        say(f"{folder} is a sound household.{also}", kind="good")
+        say(f"{name} is a sound household.{also}", kind="good")
     elif loaded.errors:
         say(f"{len(loaded.errors)} to mend before it can be applied.")

@@ -57,10 +57,10 @@ def mark(kind: str, stream: IO[str] | None = None) -> str:
     return styled(sign, colour, stream)
 
 
-def say(*parts: str, kind: str | None = None, indent: int = 0) -> None:
+def say(*parts: str, kind: str | None = None, indent: int = 0, end: str = "\n") -> None:
     """Print a line for people, with a mark before it. Parts that are not `styled` are made plain."""
     words = " ".join(part if isinstance(part, Styled) else plain(part) for part in parts)
-    print(" " * indent + (f"{mark(kind)} {words}" if kind else words), flush=True)
+    print(" " * indent + (f"{mark(kind)} {words}" if kind else words), end=end, flush=True)
 
 
 def table(rows: Iterable[Sequence[str]], *, indent: int = 0) -> None:

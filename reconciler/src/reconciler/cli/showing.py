@@ -1,0 +1,74 @@
+"""How changes are shown, wherever a command shows any: a marked sentence each, the risk beside them, differences of files below.
+
+Owns the looks, and the shape of their JSON. What the sentences say is `desired_state.changes`'.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from reconciler.cli.output import say, styled
+
+if TYPE_CHECKING:
+    from desired_state.changes import Change
+    from desired_state.model import Household
+
+_MARKS = {"+": "plus", "-": "minus", "~": "tilde"}
+_STYLES = {"+": "green", "-": "red", "@": "dim"}
+_LINES_SHOWN = 400
+
+Row = Mapping[str, str]
+
+
+def rows(changes: Iterable[Change], before: Household, after: Household) -> list[Row]:
+    """Return each change for scripts: its kind, its mark (`+`, `-` or `~`) and its sentence."""
+    from desired_state.changes import mark, sentence
+
+    return [{"kind": one.kind, "mark": mark(one, before), "sentence": sentence(one, before, after)} for one in changes]
+
+
+def show_rows(shown: Sequence[Row], aside: str, *, end: str = "\n") -> None:
+    """Print the sentences, and `aside` (the risk) beside a single one, below several; `end` comes after that."""
+    *most, last = shown
+    for row in most:
+        say(row["sentence"], kind=_MARKS[row["mark"]])
+    beside = () if most else ("    ", styled(aside, "dim"))
+    say(last["sentence"], *beside, kind=_MARKS[last["mark"]], end="\n" if most else end)
+    if most:
+        say(styled(f"{aside[:1].upper()}{aside[1:]}", "dim"), indent=2, end=end)
+
+
+def risk_words(risk: str, reasons: Sequence[str]) -> str:
+    """Return a risk and, where it asks for attention, what makes it that, as a clause."""
+    return f"{risk} risk" + (f" ({'; '.join(reasons)})" if reasons and risk != "low" else "")
+
+
+def unified(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> dict[str, str]:
+    """Return the unified difference (diff(1), -u) of each file that differs, by its path."""
+    paths = sorted(path for path in {*before, *after} if before.get(path) != after.get(path))
+    return {path: _one(path, before.get(path), after.get(path)) for path in paths}
+
+
+def show_difference(path: str, text: str) -> None:
+    """Print one file's difference, coloured where a terminal wants it; a very long one is cut, and says so."""
+    say()
+    say(styled(path, "bold"))
+    lines = text.splitlines()[2:]
+    for line in lines[:_LINES_SHOWN]:
+        style = _STYLES.get(line[:1])
+        say(styled(line, style) if style else line)
+    if len(lines) > _LINES_SHOWN:
+        say(styled(f"... and {len(lines) - _LINES_SHOWN} more lines: --json has all of them", "dim"))
+
+
+def _one(path: str, before: bytes | None, after: bytes | None) -> str:
+    try:
+        old, new = ((content or b"").decode().split("\n") for content in (before, after))
+    except UnicodeDecodeError:
+        old, new = [""], ["(not text)"]
+    name, newer = ("/dev/null" if content is None else path for content in (before, after))
+    if "" in (old[-1], new[-1]) and old[-1] == new[-1]:
+        old, new = old[:-1], new[:-1]
+    return "\n".join(difflib.unified_diff(old, new, name, newer, lineterm=""))
