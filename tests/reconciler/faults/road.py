@@ -40,11 +40,17 @@ class Program(Protocol):
     def reboot(self, disk: Path) -> None:
         """Forget what a loss of power takes with it besides what was not synced."""
 
+    def restored(self, disk: Path) -> None:
+        """Bring what lies outside the disk, daemons for example, to the state that the disk was copied in."""
+
     def holds(self, disk: Path) -> None:
         """Assert the invariants that hold at every moment, also in the middle of a run."""
 
     def lasting(self, disk: Path) -> object:
         """Return what a finished run has promised to keep: equal before and after a loss of power."""
+
+    def settled(self, disk: Path) -> object:
+        """Return everything that a run at rest leaves alone: equal before and after it."""
 
     def arrived(self, disk: Path) -> None:
         """Assert that the target, or the last good state where the target cannot be, was reached, and nothing is left over."""
@@ -90,6 +96,13 @@ class Road:
         _complete(disk / "state/current")
         ends = [attempt.ending for attempt in state.attempts if attempt.revision == self.push.revision]
         assert ends.count(Ending.CONFIRMED) == (state.confirmed.digest == self.push.artifact.digest), "I7: the record"
+
+    def restored(self, disk: Path) -> None:
+        """Everything is on the disk."""
+
+    def settled(self, disk: Path) -> object:
+        """Return the whole disk."""
+        return snapshot(disk)
 
     def lasting(self, disk: Path) -> object:
         """Return the journal and what is active."""

@@ -1,7 +1,8 @@
 """Striking a program at one system call: it is killed there, the power goes, or the kernel answers with an error.
 
 The program is any function. It runs in a forked process under strace(1), so that its imports are done and counting starts at
-its first line. Owns the striking and the proof that the fault fired; what must hold afterwards is the caller's.
+its first line. Only its main thread is traced, because strace counts for each thread: what it starts runs on undisturbed.
+Owns the striking and the proof that the fault fired; what must hold afterwards is the caller's.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ from pathlib import Path
 
 _CALLS = (
     "openat,open,write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,symlink,symlinkat,link,linkat,mkdir,mkdirat,"
-    "unlink,unlinkat,rmdir,chmod,fchmod,fchmodat,truncate,ftruncate"
+    "unlink,unlinkat,rmdir,chmod,fchmod,fchmodat,truncate,ftruncate,fork,vfork,clone,clone3"
 )
 TRACED = "trace=" + ",".join(f"?{name}" for name in _CALLS.split(","))
 ERRORS = ("ENOSPC", "EIO", "EROFS")
+_NEVER_FULL = {"unlink", "unlinkat", "rmdir", "fchmod", "chmod"}
 KILL, CUT = "kill", "cut"
-_LINE = re.compile(r"\d+ +(?P<name>\w+)\((?P<rest>.*)")
+_LINE = re.compile(r"(?P<name>\w+)\((?P<rest>.*)")
 _SECONDS = 60
 _LOOK_AGAIN_SECONDS = 0.001
 
@@ -45,6 +47,11 @@ class Call:
     def reads(self) -> bool:
         """Whether it only opens a file to read it."""
         return self.name.startswith("open") and not re.search(r"O_WRONLY|O_RDWR|O_CREAT", self.text)
+
+    @property
+    def starts(self) -> bool:
+        """Whether it starts a process or a thread."""
+        return self.name in {"fork", "vfork", "clone", "clone3"}
 
 
 @dataclass(frozen=True)
@@ -92,7 +99,7 @@ def strike(
     child = os.fork()
     if child == 0:
         os.close(writing)
-        _run(program, reading)
+        _run(lambda: program() if os.read(reading, 1) else None)
     os.close(reading)
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "log")
@@ -104,25 +111,34 @@ def strike(
     return Struck(_fired(fault, said, code, stopped=stopped), code, _calls(said))
 
 
+def alone(program: Callable[[], object]) -> int:
+    """Run `program` in a process of its own, undisturbed; return its code, as `strike` does."""
+    if (child := os.fork()) == 0:
+        _run(program)
+    return os.waitstatus_to_exitcode(_wait(child, 0))
+
+
 def faults_of(calls: tuple[Call, ...], effects: tuple[str, ...]) -> Iterator[Fault]:
-    """Yield every fault worth striking with: reading is only worth an EIO, removing has nothing to do with a full disk."""
-    for call in calls:
-        for effect in effects:
-            if call.reads and effect != "EIO":
-                continue
-            if effect == "ENOSPC" and call.name in {"unlink", "unlinkat", "rmdir", "fchmod", "chmod"}:
-                continue
-            yield Fault(call, effect)
+    """Yield every fault worth striking with."""
+    return (Fault(call, effect) for call in calls for effect in effects if _worth(call, effect))
 
 
-def _run(program: Callable[[], object], reading: int) -> None:
-    """Be the child: let any process trace us (prctl(2), PR_SET_PTRACER), wait for the word, run, and end without cleaning up."""
+def _worth(call: Call, effect: str) -> bool:
+    """Reading is only worth an EIO, removing has nothing to do with a full disk, nor starting with any."""
+    if call.reads:
+        return effect == "EIO"
+    if call.starts:
+        return effect in {KILL, "EAGAIN"}
+    return effect != "EAGAIN" and not (effect == "ENOSPC" and call.name in _NEVER_FULL)
+
+
+def _run(program: Callable[[], object]) -> None:
+    """Be the child: let any process trace us (prctl(2), PR_SET_PTRACER), run, and end without cleaning up."""
     code = 70
     try:
         ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1))
-        if os.read(reading, 1):
-            program()
-            code = 0
+        program()
+        code = 0
     except OSError:
         code = 1
     except BaseException:  # noqa: BLE001 - the end of a process
@@ -133,7 +149,7 @@ def _run(program: Callable[[], object], reading: int) -> None:
 
 @contextlib.contextmanager
 def _tracer(child: int, log: Path, fault: Fault | None) -> Iterator[None]:
-    argv = ["strace", "-f", "-qq", "-s", "200", "-o", str(log), "-e", TRACED, *_injection(fault), "-p", str(child)]
+    argv = ["strace", "-y", "-qq", "-s", "200", "-o", str(log), "-e", TRACED, *_injection(fault), "-p", str(child)]
     with subprocess.Popen(argv, stderr=subprocess.DEVNULL) as tracer:
         try:
             while not _traced(child):
