@@ -53,15 +53,16 @@ class Pass:
     source_answers: bool = False
     obstacles: list[HearthError] = field(default_factory=list)
     results: Sequence[ProbeResult] = ()
+    outward: frozenset[str] = frozenset()
     drift: tuple[Drift, ...] = ()
     healed: bool = False
     rest: Rest | None = None
     steps: list[Step] = field(default_factory=list)
 
     @property
-    def well(self) -> bool:
-        """Whether every probe answers as it should."""
-        return all(result.ok for result in self.results)
+    def wrong_at_home(self) -> bool:
+        """Whether something answers wrongly that needs nothing outside the home."""
+        return any(not result.ok and result.name not in self.outward for result in self.results)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,12 +201,11 @@ def _converge(home: Home, seen: Pass, *, wait: bool) -> None:
     """Take one step after another. The journal is on disk before the effect that it promises."""
     while len(seen.steps) < _MOST_STEPS:
         step = journal.decide(home.journal.value, _observe(home, seen))
-        waking = isinstance(step, Rest) and not seen.well and home.serving.seconds() < journal.PATIENCE_SECONDS and wait
-        if isinstance(step, Wait) or waking:
-            if not wait:
-                return
+        if wait and (isinstance(step, Wait) or (isinstance(step, Rest) and _waking(home, seen))):
             home.clock.sleep(_LOOK_AGAIN_SECONDS)
             continue
+        if isinstance(step, Wait):
+            return
         if isinstance(step, Rest):
             seen.rest = step
             _at_rest(home, seen)
@@ -232,7 +232,7 @@ def _observe(home: Home, seen: Pass) -> Observed:
     generation = home.generations.load(state.target)
     plan = generation.plan
     seen.drift = home.drift.find(generation)
-    seen.results = home.ask(plan.probes)
+    seen.results, seen.outward = home.ask(plan.probes), health.outward(plan.probes)
     verdict, words = Health.PENDING, ""
     if state.trial:
         verdict, words = health.judge(state.trial, plan.probes, _evidence(home, seen, generation))
@@ -246,9 +246,16 @@ def _evidence(home: Home, seen: Pass, generation: Generation) -> health.Evidence
         results=seen.results,
         served_seconds=home.serving.seconds(),
         source_answers=seen.source_answers and (bool(failed) or home.source_answers()),
-        network_up=not (failed or words) or home.network_up(generation.plan.network),
+        network_up=not (failed or words) or _network_up(home, generation.plan),
         unit_words=words,
     )
+
+
+def _network_up(home: Home, trying: Plan) -> bool:
+    """Whether the trial's network is there, or the one before: a change that names a wrong one must not look like a pulled cable."""
+    before = home.journal.value.confirmed
+    known = [home.generations.load(before.digest).plan] if before and home.generations.has(before.digest) else []
+    return any(home.network_up(plan.network) for plan in (*known, trying))
 
 
 def _recorded(home: Home, seen: Pass, step: Step) -> journal.Journal:
@@ -304,14 +311,16 @@ def _heal(home: Home, seen: Pass, generation: Generation) -> None:
     home.gate("healed", detail=", ".join(str(item) for item in seen.drift))
 
 
+def _waking(home: Home, seen: Pass) -> bool:
+    """Whether the daemons were told so lately that a wrong answer does not count yet."""
+    return seen.wrong_at_home and home.serving.seconds() < journal.PATIENCE_SECONDS
+
+
 def _at_rest(home: Home, seen: Pass) -> None:
     state = home.journal.value
     home.generations.prune(state.digests())
-    wrong = [result.name for result in seen.results if not result.ok]
-    if state.target and wrong:
-        generation = home.generations.load(state.target)
-        if not set(wrong) <= health.outward(generation.plan.probes):
-            home.serving.revive(generation)
+    if state.target and seen.wrong_at_home and not _waking(home, seen):
+        home.serving.revive(home.generations.load(state.target))
 
 
 # --- saying what came of it ------------------------------------------------------------------------------------------------
@@ -330,7 +339,7 @@ def _finish(home: Home, seen: Pass, began: float) -> Outcome:
         seen.results,
         () if seen.healed else seen.drift,
         home.network_difference(plan.network),
-        health.outward(plan.probes),
+        seen.outward,
     )
     found = conditions_of(facts, home.reporter.conditions)
     outcome = Outcome(found, tuple(seen.obstacles), tuple(seen.steps), now.since_boot - began)
