@@ -7,6 +7,7 @@ Processes are started directly and not by `run`: a passphrase and a touch need t
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -147,19 +148,26 @@ def read_public_key(key: SigningKey) -> PublicKey:
     """Return the public half of a signing key: from its line, or from the .pub file beside it.
 
     Raises:
-        Misused: there is no public key to read.
+        Misused: there is no public key to read, or it is of a kind that devices do not take.
     """
-    file = None
+    file, line = None, key.line
     try:
-        if key.file is None:
-            return read_public_line(key.line)
-        named = key.folder / key.file if key.folder else key.file
-        file = named if named.suffix == ".pub" else named.with_name(named.name + ".pub")
-        return read_public_line(file.read_text("utf-8")[:8192])
+        if key.file is not None:
+            named = key.folder / key.file if key.folder else key.file
+            file = named if named.suffix == ".pub" else named.with_name(named.name + ".pub")
+            with file.open("rb") as content:
+                line = content.read(8192).decode()
+        return read_public_line(line)
     except (OSError, ValueError):
-        raise Misused(
-            "NoKey", f"{file or key.line} is no public SSH key.", "`ssh-keygen -t ed25519` makes one."
-        ) from None
+        kind = line.partition(" ")[0]
+        if re.fullmatch(r"(ssh|ecdsa|sk)-[a-z0-9@.-]{1,60}", kind):
+            what = f"is of the type {kind}, and Hearth takes ssh-ed25519"
+        else:
+            what = "is no public SSH key"
+        remedy = "`ssh-keygen -t ed25519` makes one"
+        if file and file.with_suffix("").is_file() and not file.exists():
+            remedy = f"`ssh-keygen -y -f {file.with_suffix('')} > {file}` makes it of its private half"
+        raise Misused("NoKey", f"{file or line[:80]} {what}.", f"{remedy}.") from None
 
 
 def _keygen(*arguments: str, message: bytes, cwd: Path | None) -> subprocess.CompletedProcess[bytes]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import io
 import os
 import sys
 from typing import Any
@@ -87,11 +88,20 @@ def hearth(context: click.Context, root: str) -> None:
 def main() -> None:
     """Run the command that was called, and end with its exit code."""
     as_json = "--json" in sys.argv[1:]
+    for stream in (
+        sys.stdout,
+        sys.stderr,
+    ):  # a name of bytes, or of letters that this terminal has not, is shown escaped
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = hearth.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except HearthError as error:
         _end(error, as_json=as_json)
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message())
+        sys.exit(2)
     except click.ClickException as error:
         hint = (
             error.ctx.get_usage_error_hint()

@@ -6,9 +6,13 @@ import getpass
 import ipaddress
 import json
 import re
+import shlex
+import shutil
 import time
 import unicodedata
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,9 +49,20 @@ dns:
 """
 _PRE_PUSH = """\
 #!/bin/sh
-# Written by `hearth init`: a household with an error is not pushed.
-exec hearth check "$(git rev-parse --show-toplevel)"
+# Written by `hearth init`: a household with an error is not pushed to main, where a Pi would refuse it.
+# `git push --no-verify` pushes all the same.
+if ! command -v hearth >/dev/null; then
+    echo "The push goes unchecked: hearth is not on the PATH." >&2
+    exit 0
+fi
+while read -r _ commit branch _; do
+    case "$branch $commit" in
+        "refs/heads/main "*[!0]*) said=$(hearth check --at "$commit" . 2>&1) || { echo "$said" >&2; exit 1; } ;;
+    esac
+done
 """
+_PLAIN = re.compile(r"[^\W_][\w .@/'-]*")
+_NEXT = ("git remote add origin YOUR-GIT-HOST", "git push -u origin main")
 
 
 @click.command()
@@ -73,16 +88,42 @@ def init(folder: Path, self_hosted: bool, key: Path | None, as_json: bool, **sai
             "A home whose changes a service merges is begun with that service, which is not there yet.",
             "For a home that you run alone, add --self-hosted.",
         )
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise Misused("NotEmpty", f"{folder} is not an empty folder.", "Name a new one; nothing was changed.")
-    files = _files(said, said["person"] or _person())
+    person = unicodedata.normalize("NFC", said["person"] or _person())
+    files = _files(said, person)
     household = _household(files)
-    repository, signing, made = _repository(folder, key)
-    words = _first_commit(
-        repository, folder, files, household=household, person=said["person"] or _person(), signing=signing
-    )
-    _write_aids(folder)
+    with _empty(folder):
+        repository, made = _repository(folder, key)
+        signing = _signing_key(repository)
+        _name(repository, person)
+        words = _first_commit(repository, folder, files, household=household, person=person, signing=signing)
+        _write_aids(folder)
     _tell(folder, household, words, made, as_json=as_json)
+
+
+@contextmanager
+def _empty(folder: Path) -> Iterator[None]:
+    """Hold a new or empty folder; whatever was put into it is taken out again if its making fails.
+
+    Raises:
+        Misused: it is neither, or cannot be written.
+    """
+    from desired_state.history import HistoryError
+
+    try:
+        was_there = folder.exists()
+        if was_there and (not folder.is_dir() or any(folder.iterdir())):
+            raise Misused("NotEmpty", f"{folder} is not an empty folder.", "Name a new one; nothing was changed.")
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Misused("NotWritable", f"{folder} cannot be made: {error.strerror}.") from None
+    try:
+        yield
+    except BaseException as error:
+        for entry in [*folder.iterdir()] if was_there else [folder]:
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        if isinstance(error, HistoryError | OSError):
+            raise Misused("NotWritable", f"{folder} cannot be made: {error}.", "Nothing was made.") from None
+        raise
 
 
 def _files(said: dict[str, str], person: str) -> dict[str, bytes]:
@@ -94,15 +135,15 @@ def _files(said: dict[str, str], person: str) -> dict[str, bytes]:
     texts = {
         "household.yaml": _HOUSEHOLD.format(
             id=uuid.uuid4(),
-            name=_quoted(said["name"]),
-            timezone=said["timezone"] or _timezone(),
+            name=_written(said["name"]),
+            timezone=_written(said["timezone"] or _timezone()),
             subnet=home,
-            router=said["router"] or home[1],
-            domain=said["domain"],
-            interface=said["interface"],
-            address=said["address"] or home[2],
+            router=_written(said["router"] or str(home[1])),
+            domain=_written(said["domain"]),
+            interface=_written(said["interface"]),
+            address=_written(said["address"] or str(home[2])),
         ),
-        "people.yaml": _PEOPLE.format(id=_id_for(person), name=_quoted(person)),
+        "people.yaml": _PEOPLE.format(id=_id_for(person), name=_written(person)),
         "devices.yaml": _DEVICES,
         "services/dns.yaml": _DNS,
     }
@@ -132,35 +173,56 @@ def _household(files: dict[str, bytes]) -> str:
 
     loaded = load(files)
     if loaded.state is None:
-        raise Misused(
-            "BadHousehold", "; ".join(str(finding) for finding in loaded.errors), "Give other values; nothing was made."
-        )
+        wrong = "; ".join(f"{finding.field or finding.file} {finding.message}" for finding in loaded.errors)
+        raise Misused("BadHousehold", f"{wrong}.", "Give other values; nothing was made.")
     return loaded.state.household.id
 
 
-def _repository(folder: Path, key: Path | None) -> tuple[Repository, SigningKey, Path | None]:
+def _repository(folder: Path, key: Path | None) -> tuple[Repository, Path | None]:
     """Make the repository, told to sign with the person's key; where they have none, one is made (the last part says where)."""
-    from desired_state.history import HistoryError, Repository
+    from desired_state.history import Repository
 
-    from reconciler.signing import SigningKey, new_key
+    from reconciler.signing import new_key
 
-    try:
-        repository = Repository.create(folder)
-        made = None
-        if key is None and (repository.setting("gpg.format") != "ssh" or not repository.setting("user.signingkey")):
-            usual = Path("~/.ssh/id_ed25519").expanduser()
-            key = usual if usual.exists() else Path("~/.ssh/hearth_ed25519").expanduser()
-            if not key.exists():
-                new_key(key, f"{getpass.getuser()} for Hearth")
-                made = key
-        if key is not None:
-            repository.configure("gpg.format", "ssh")
-            repository.configure("user.signingkey", str(key.expanduser().absolute()))
-        repository.configure("commit.gpgsign", "true")
-        repository.configure("gpg.ssh.allowedSignersFile", str((folder / "trust/owners").absolute()))
-    except HistoryError as error:
-        raise Misused("NotWritable", error.message, error.remedy) from None
-    return repository, SigningKey.configured(repository), made
+    repository, made = Repository.create(folder), None
+    if key is None and (repository.setting("gpg.format") != "ssh" or not repository.setting("user.signingkey")):
+        usual, own = Path("~/.ssh/id_ed25519").expanduser(), Path("~/.ssh/hearth_ed25519").expanduser()
+        key = usual if usual.exists() else own
+        if not key.exists():
+            new_key(key, f"{_login()} for Hearth")
+            made = key
+    if key is not None:
+        repository.configure("gpg.format", "ssh")
+        repository.configure("user.signingkey", str(key.expanduser().absolute()))
+    repository.configure("commit.gpgsign", "true")
+    repository.configure("gpg.ssh.allowedSignersFile", str((folder / "trust/owners").absolute()))
+    return repository, made
+
+
+def _signing_key(repository: Repository) -> SigningKey:
+    """Return the key to sign with, of the one kind that devices take.
+
+    Raises:
+        Misused: it is of another kind, or not there.
+    """
+    from reconciler.signing import SigningKey, read_public_key
+
+    signing = SigningKey.configured(repository)
+    kind = read_public_key(signing).type
+    if kind != "ssh-ed25519":
+        raise Misused(
+            "OtherKey",
+            f"{signing.file or 'Your key'} is of the type {kind}, and Hearth takes ssh-ed25519.",
+            "`ssh-keygen -t ed25519 -f FILE` makes one: give it with --key FILE.",
+        )
+    return signing
+
+
+def _name(repository: Repository, person: str) -> None:
+    """Tell git the person's name and address in this repository, where it does not know them."""
+    for setting, value in (("user.name", person), ("user.email", f"{_id_for(person)}@localhost")):
+        if not repository.setting(setting):
+            repository.configure(setting, value)
 
 
 def _first_commit(
@@ -168,19 +230,14 @@ def _first_commit(
 ) -> tuple[str, ...]:
     """Write all files and sign the genesis commit over them. Return its eight words."""
     from desired_state.trust import first_trust, genesis_words, tree_sha256
-    from desired_state.trust.commit import Person
 
-    from reconciler.signing import make_commit, read_public_key
+    from reconciler.signing import configured_person, make_commit, read_public_key
 
     whole = {**files, **first_trust(household, _id_for(person), read_public_key(signing))}
     for path, content in whole.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
-    email = repository.setting("user.email") or f"{_id_for(person)}@localhost"
-    if not repository.setting("user.email"):
-        repository.configure("user.name", person)
-        repository.configure("user.email", email)
-    who = Person(person, email, int(time.time()))
+    who = configured_person(repository, seconds=int(time.time()), zone=time.strftime("%z"))
     commit = make_commit(
         repository, repository.write_tree(whole), (), message="Begin the household", person=who, key=signing
     )
@@ -191,10 +248,7 @@ def _first_commit(
 
 def _write_aids(folder: Path) -> None:
     """Put the schemas for editors and the check before a push into .git, where only this clone sees them."""
-    try:
-        from desired_state.schema import editor_schemas
-    except ImportError:
-        return
+    from desired_state.schema import editor_schemas
 
     schemas = folder / ".git/hearth/schema"
     schemas.mkdir(parents=True)
@@ -226,25 +280,37 @@ def _tell(folder: Path, household: str, words: tuple[str, ...], made: Path | Non
     )
     say(f"Its fingerprint, to compare when a Pi joins:  {' '.join(words)}")
     say()
-    say(f"Next:  cd {folder} && git remote add origin YOUR-GIT-HOST && git push -u origin main")
+    go = [] if folder == Path() else [f"cd {shlex.quote(str(folder))}"]
+    say(f"Next:  {' && '.join([*go, *_NEXT])}")
     say("Then on the Pi:  sudo hearth join YOUR-GIT-HOST")
 
 
 def _person() -> str:
     from desired_state.history import global_setting
 
-    return global_setting("user.name") or getpass.getuser().capitalize()
+    return global_setting("user.name") or _login().capitalize()
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a number without a name, as in some containers
+        return "owner"
 
 
 def _id_for(name: str) -> str:
-    """Return an id made of the first word of a name: Ånna Holm becomes anna."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    words = re.findall(r"[a-z][a-z0-9]*", plain)
-    return words[0][:31] if words else "owner"
+    """Return an id made of the first fitting word of a name: Ånna Holm becomes anna, and 李 or Root becomes owner."""
+    from desired_state.scalars import RESERVED_IDS, SYSTEM_USERS
+
+    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    words = (word[:31] for word in re.findall(r"[a-z][a-z0-9]*", letters))
+    return next((word for word in words if word not in RESERVED_IDS | SYSTEM_USERS), "owner")
 
 
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+def _written(text: str) -> str:
+    """Return a text as it stands in YAML: bare where it can be taken for nothing else."""
+    text = unicodedata.normalize("NFC", text)
+    return text if _PLAIN.fullmatch(text) and text == text.strip() else json.dumps(text, ensure_ascii=False)
 
 
 def _timezone() -> str:
