@@ -7,10 +7,12 @@ Scheduling is APScheduler's, on one worker thread, so that passes never overlap.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import random
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -44,8 +46,11 @@ class Agent:
         self._home = home
         self._notify = notify
         self._failures = 0
+        self._lock = threading.Lock()
         self._asked = False
+        self._running = False
         self._wake = -1
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a long pass makes the next one late, as it should
         self._scheduler = BackgroundScheduler(
             executors={"default": ThreadPoolExecutor(1)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
@@ -59,41 +64,63 @@ class Agent:
         the daemons are systemd's, the agent therefore asks to be begun afresh once a change is done.
         """
         with _signals() as (pipe, self._wake):
-            interval = self._home.settings.interval
-            self._scheduler.add_job(
-                self._pass,
-                "interval",
-                seconds=interval,
-                jitter=int(interval * _JITTER),
-                id="pass",
-                next_run_time=_soon(0),
-            )
-            if pulse := _watchdog_seconds():
-                self._scheduler.add_job(self._alive, "interval", seconds=pulse / 3, id="pulse")
+            self._schedule()
             self._scheduler.start()
+            self._notify("READY=1")
             try:
                 while (number := os.read(pipe, 1)[0]) not in _STOP:
                     if number == _AFRESH:
                         return True
-                    self._asked = True
-                    self._scheduler.modify_job("pass", next_run_time=_soon(0))
+                    self._ask()
             finally:
                 self._scheduler.shutdown(wait=True)
                 self._home.close()
         self._notify("STOPPING=1")
         return False
 
-    def _alive(self) -> None:
-        self._notify("WATCHDOG=1")
+    def _schedule(self) -> None:
+        interval = self._home.settings.interval
+        jitter = int(interval * _JITTER)
+        self._scheduler.add_job(
+            self._passes, "interval", seconds=interval, jitter=jitter, id="pass", next_run_time=_soon(0)
+        )
+        if pulse := _watchdog_seconds():  # on the passes' own thread: a pass that hangs is not alive
+            self._scheduler.add_job(self._notify, "interval", ["WATCHDOG=1"], seconds=pulse / 3, id="pulse")
 
-    def _pass(self) -> None:
-        asked, self._asked = self._asked, False
+    def _ask(self) -> None:
+        """Have a pass now; one that is running is followed by another."""
+        with self._lock:
+            self._asked = True
+            if not self._running:
+                self._scheduler.modify_job("pass", next_run_time=_soon(0))
+
+    def _passes(self) -> None:
+        with self._lock:
+            self._running = True
+        while True:
+            with self._lock:
+                asked, self._asked = self._asked, False
+            failed = self._pass(asked=asked)
+            with self._lock:
+                if not self._asked:
+                    self._running = False
+                    break
+        self._failures = self._failures + 1 if failed else 0
+        if failed:
+            wait = retry_seconds(self._failures, self._home.settings.interval)
+            jitter = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
+            self._scheduler.modify_job("pass", next_run_time=_soon(wait * jitter))
+        elif self._home.settings.units == "systemd" and _HEAVY in sys.modules:
+            os.write(self._wake, bytes([_AFRESH]))
+
+    def _pass(self, *, asked: bool) -> bool:
+        """Run one pass and say how it ended; return whether to try again sooner than planned."""
         code, failed = 2, True
         try:
             with held(self._home.paths.lock):
                 outcome = reconcile(self._home)
             code, failed = outcome.exit_code, any(isinstance(obstacle, Transient) for obstacle in outcome.obstacles)
-            self._notify(f"READY=1\nSTATUS={outcome.ready.reason}: {outcome.ready.message}\nWATCHDOG=1"[:2000])
+            self._notify(f"STATUS={outcome.ready.reason}: {outcome.ready.message}\nWATCHDOG=1"[:2000])
         except HearthError as error:
             self._home.reporter.log.warning("pass failed", reason=error.reason, message=str(error))
         except Exception:  # noqa: BLE001 - the one broad net, at the top of the loop
@@ -101,12 +128,7 @@ class Agent:
             self._home.reporter.log.critical("this is a bug in Hearth; please report it", where=where)
         if asked:  # whoever sent SIGUSR1 may be following
             self._home.gate("done", ok=code == 0, detail=str(code))
-        if self._home.settings.units == "systemd" and _HEAVY in sys.modules:
-            os.write(self._wake, bytes([_AFRESH]))
-        self._failures = self._failures + 1 if failed else 0
-        if failed:
-            wait = retry_seconds(self._failures, self._home.settings.interval)
-            self._scheduler.modify_job("pass", next_run_time=_soon(wait * random.uniform(1 - _JITTER, 1 + _JITTER)))  # noqa: S311 - jitter, not a secret
+        return failed
 
 
 def _soon(seconds: float) -> datetime:
