@@ -4,6 +4,7 @@ Everything is real (dnsmasq, git, ssh-keygen, the agent as a process of its own)
 What it starts it ends, by process id.
 
     bench   joined, and its agent has brought the home up
+    standing  the same, one for the whole test run: for tests that only look
     joined  joined, and nothing runs yet but the internet
     family  one household and its git host for the whole test run; `joined` copies it
 """
@@ -182,6 +183,12 @@ class Bench:
         if self.world:
             end(self.world)
 
+    def join(self, *, interval: str = "1h") -> None:
+        """Join the family's home on the device."""
+        ports = (str(self.port), str(self.upstream_port))
+        words = ("join", self.remote, "--genesis", self.words, "--yes", "--bench", *ports, "--interval", interval)
+        self.hearth(*words, "--json")
+
     def start_agent(self, **environment: str) -> subprocess.Popen[bytes]:
         """Start the agent, as boot does."""
         with (self.folder / "agent.log").open("ab") as log:
@@ -219,12 +226,9 @@ class Bench:
                 end(process)
 
 
-@pytest.fixture(scope="session")
-def family(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    """The Holm family's signed household of three commits and its git host. Not joined; copied, never changed."""
-    if not shutil.which("dnsmasq", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"):
-        pytest.skip("dnsmasq is not installed: apt install dnsmasq-base")
-    made = Bench(tmp_path_factory.mktemp("family"), "")
+def make_family(folder: Path) -> Bench:
+    """Make the Holm family's signed household of three commits and its git host below `folder`."""
+    made = Bench(folder, "")
     key = made.folder / "anna"
     made.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "anna", "-f", key)
     place = ("--subnet", "192.168.10.0/24", "--timezone", "Europe/Copenhagen")
@@ -244,13 +248,27 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return made
 
 
-@pytest.fixture
-def unjoined(family: Bench, tmp_path: Path) -> Iterator[Bench]:
-    """A copy of the family's household and git host, a small internet, and a device that has joined nothing."""
-    copy = Bench(tmp_path / "bench", family.words, free_port(), free_port())
+def copy_family(family: Bench, folder: Path) -> Bench:
+    """Return a copy of the family's household and git host below `folder`, with ports of its own."""
+    copy = Bench(folder, family.words, free_port(), free_port())
     shutil.copytree(family.folder, copy.folder, symlinks=True)
     copy.git("remote", "set-url", "origin", copy.remote)
     copy.git("config", "user.signingkey", copy.folder / "anna.pub")
+    return copy
+
+
+@pytest.fixture(scope="session")
+def family(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """The Holm family's signed household of three commits and its git host. Not joined; copied, never changed."""
+    if not shutil.which("dnsmasq", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"):
+        pytest.skip("dnsmasq is not installed: apt install dnsmasq-base")
+    return make_family(tmp_path_factory.mktemp("family"))
+
+
+@pytest.fixture
+def unjoined(family: Bench, tmp_path: Path) -> Iterator[Bench]:
+    """A copy of the family's household and git host, a small internet, and a device that has joined nothing."""
+    copy = copy_family(family, tmp_path / "bench")
     copy.start_world()
     yield copy
     copy.close()
@@ -259,9 +277,7 @@ def unjoined(family: Bench, tmp_path: Path) -> Iterator[Bench]:
 @pytest.fixture
 def joined(unjoined: Bench) -> Bench:
     """A device that has joined the family's home; nothing was applied yet."""
-    ports = (str(unjoined.port), str(unjoined.upstream_port))
-    joining = ("join", unjoined.remote, "--genesis", unjoined.words, "--yes", "--bench", *ports, "--interval", "1h")
-    unjoined.hearth(*joining, "--json")
+    unjoined.join()
     return unjoined
 
 
@@ -271,3 +287,17 @@ def bench(joined: Bench) -> Bench:
     joined.start_agent()
     joined.wait_until_up()
     return joined
+
+
+@pytest.fixture(scope="session")
+def standing(family: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """A home that is up and answers, one for the whole test run. Tests look at it, and change nothing."""
+    home = copy_family(family, tmp_path_factory.mktemp("standing") / "bench")
+    try:
+        home.start_world()
+        home.join()
+        home.start_agent()
+        home.wait_until_up()
+        yield home
+    finally:
+        home.close()
