@@ -17,7 +17,6 @@ from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 BEGIN = b"-----BEGIN SSH SIGNATURE-----\n"
 END = b"-----END SSH SIGNATURE-----\n"
@@ -208,7 +207,7 @@ def read_public_line(text: str) -> PublicKey:
 
 def public_key(key: Ed25519PrivateKey) -> PublicKey:
     """Return the public half in OpenSSH's form."""
-    return PublicKey.ed25519(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
+    return PublicKey.ed25519(key.public_key().public_bytes_raw())
 
 
 @lru_cache(maxsize=64)
