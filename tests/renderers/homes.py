@@ -64,7 +64,7 @@ def full() -> Household:
                 "ads": {"domains": ["doubleclick.net", "ads.example"]},
             },
             "dhcp": {"from": "10.20.2.0", "to": "10.20.3.200", "lease": "99999w"},
-            "rebind_allowed": ["work.example", "plex.direct"],
+            "rebind_allowed": ["office.example", "plex.direct"],
         },
         certificates={"name": "CA", "names": ["ca.casa.internal", "ca.ana.example"]},
     )
