@@ -73,6 +73,15 @@ def test_a_killed_resolver_comes_back_by_itself(serving: Appliance, unit: str, s
     )
 
 
+def test_a_groups_new_block_is_a_reload(serving: Appliance) -> None:
+    """Its resolver reads its blocks anew without a restart, although it runs as another user than the one who reloads it."""
+    before = serving.run(["systemctl", "show", "--property=MainPID", KIDS])
+    activate(serving, dns=(b"tiktok-mirror.example", b"example.org"))
+    serving.run(["systemctl", "reload", KIDS])
+    until(lambda: serving.host.dig("example.org", server=KIDS_ADDRESS) == ["NXDOMAIN"], seconds=5, what="the new block")
+    assert serving.run(["systemctl", "show", "--property=MainPID", KIDS]) == before
+
+
 def test_after_a_power_cut_both_answer_without_cable_or_agent(serving: Appliance) -> None:
     """What is active is served from boot, before there is any network."""
     serving.cut_cable()

@@ -1,7 +1,7 @@
 """A booted appliance in a home's network, for tests of the whole."""
 
 from .appliance import Appliance
-from .network import UPSTREAMS, WEB, Failed, Home, Namespace, until
+from .network import UPSTREAMS, WEB, Failed, Home, Namespace, finish, until
 from .rootfs import CHECKOUT, PYTHON_OF, STAGE, appliance_layers, debian_layers, wheels
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Namespace",
     "appliance_layers",
     "debian_layers",
+    "finish",
     "until",
     "wheels",
 ]

@@ -69,21 +69,22 @@ class Appliance:
         """The root file system as seen from outside, powered on or off. Resolving this path leads out of it, to the host's own."""
         return Path(f"/proc/{self._disk.pid}/root{self._folder.name}/root")
 
+    @property
+    def disk(self) -> Path:
+        """Where the root file system is mounted, for commands that run `beside` it; git, unlike Python, resolves `root`."""
+        return Path(self._folder.name) / "root"
+
+    def beside(self, argv: Sequence[object]) -> list[str]:
+        """Return the command that runs `argv` on the host, with the host's files, and the appliance's at `disk`."""
+        return ["nsenter", f"--mount=/proc/{self._disk.pid}/ns/mnt", "--", *map(str, argv)]
+
     def boot(self) -> None:
         """Power on and wait until systemd has started all it wants to."""
         self._network.run(["ip", "address", "flush", "dev", "eth0"])
         self._network.run(["ip", "address", "add", f"{self.address}/{PREFIX}", "dev", "eth0"])
         self._network.run(["ip", "route", "replace", "default", "via", ROUTER], check=False)
-        alone = [
-            "nsenter",
-            f"--mount=/proc/{self._disk.pid}/ns/mnt",
-            "--",
-            "unshare",
-            "--mount",
-            "--propagation",
-            "private",
-        ]
-        argv = [*DIES_WITH_US, *alone, _BOOT, self.name, f"{self._folder.name}/root", self._network.path]
+        alone = ["unshare", "--mount", "--propagation", "private"]
+        argv = [*DIES_WITH_US, *self.beside([*alone, _BOOT, self.name, self.disk, self._network.path])]
         self._nspawn = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=self._console, stderr=subprocess.STDOUT)
         until(self._has_started, seconds=90, what=f"{self.name} has booted")
 
