@@ -6,7 +6,7 @@ What it starts it ends, by process id.
     bench   joined, and its agent has brought the home up
     standing  the same, one for the whole test run: for tests that only look
     joined  joined, and nothing runs yet but the internet
-    family  one household and its git host for the whole test run; `joined` copies it
+    benchs_family  one household and its git host for the whole test run; `joined` copies it
 """
 
 from __future__ import annotations
@@ -258,7 +258,7 @@ def copy_family(family: Bench, folder: Path) -> Bench:
 
 
 @pytest.fixture(scope="session")
-def family(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def benchs_family(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """The Holm family's signed household of three commits and its git host. Not joined; copied, never changed."""
     if not shutil.which("dnsmasq", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"):
         pytest.skip("dnsmasq is not installed: apt install dnsmasq-base")
@@ -266,9 +266,9 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 
 @pytest.fixture
-def unjoined(family: Bench, tmp_path: Path) -> Iterator[Bench]:
+def unjoined(benchs_family: Bench, tmp_path: Path) -> Iterator[Bench]:
     """A copy of the family's household and git host, a small internet, and a device that has joined nothing."""
-    copy = copy_family(family, tmp_path / "bench")
+    copy = copy_family(benchs_family, tmp_path / "bench")
     copy.start_world()
     yield copy
     copy.close()
@@ -290,9 +290,9 @@ def bench(joined: Bench) -> Bench:
 
 
 @pytest.fixture(scope="session")
-def standing(family: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def standing(benchs_family: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """A home that is up and answers, one for the whole test run. Tests look at it, and change nothing."""
-    home = copy_family(family, tmp_path_factory.mktemp("standing") / "bench")
+    home = copy_family(benchs_family, tmp_path_factory.mktemp("standing") / "bench")
     try:
         home.start_world()
         home.join()
