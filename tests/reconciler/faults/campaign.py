@@ -88,6 +88,8 @@ class Campaign:
             self._program.holds(self._disk)
             if not end.fired:
                 return False
+            if end.code == 0:
+                self._program.survived(self._disk)
         return True
 
     def _recovery(self, effect: str) -> tuple[Fault, ...]:

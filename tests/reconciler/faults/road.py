@@ -52,6 +52,9 @@ class Program(Protocol):
     def settled(self, disk: Path) -> object:
         """Return everything that a run at rest leaves alone: equal before and after it."""
 
+    def survived(self, disk: Path) -> None:
+        """Assert what holds after a run that met an error and ended by itself."""
+
     def arrived(self, disk: Path) -> None:
         """Assert that the target, or the last good state where the target cannot be, was reached, and nothing is left over."""
 
@@ -93,7 +96,7 @@ class Road:
         assert state.confirmed is not None, "I2: the last good generation is forgotten"
         active = Generations(disk / "state").active()
         assert active in {FIRST.artifact.digest, self.push.artifact.digest}, "I1: current points at nothing of ours"
-        _complete(disk / "state/current")
+        complete(disk / "state/current")
         ends = [attempt.ending for attempt in state.attempts if attempt.revision == self.push.revision]
         assert ends.count(Ending.CONFIRMED) == (state.confirmed.digest == self.push.artifact.digest), "I7: the record"
 
@@ -103,6 +106,9 @@ class Road:
     def settled(self, disk: Path) -> object:
         """Return the whole disk."""
         return snapshot(disk)
+
+    def survived(self, disk: Path) -> None:
+        """The next run mends it."""
 
     def lasting(self, disk: Path) -> object:
         """Return the journal and what is active."""
@@ -134,7 +140,7 @@ class Road:
         assert {path.name for path in (disk / "state").iterdir()} == known, "I8: something piles up"
         assert len(drafts) <= _MOST_FAULTS, "I8: drafts pile up"
         for digest in digests:
-            _complete(disk / "state/generations" / digest)
+            complete(disk / "state/generations" / digest)
 
 
 def snapshot(disk: Path) -> dict[str, tuple[int, int, int]]:
@@ -195,8 +201,8 @@ def _journal(disk: Path) -> Journal:
         raise AssertionError(f"I2: {error}") from None
 
 
-def _complete(folder: Path) -> None:
-    """I1: the folder is what its manifest says, and its name is the manifest's digest. Read here without any code of ours."""
+def complete(folder: Path) -> None:
+    """Assert I1: the folder is what its manifest says, and its name is the manifest's digest. Read here without any code of ours."""
     manifest = (folder / "manifest.json").read_bytes()
     assert hashlib.sha256(manifest).hexdigest() == folder.resolve().name, "I1: the digest is another"
     files = json.loads(manifest)["files"]
