@@ -3,10 +3,11 @@
 Everything is real (dnsmasq, git, ssh-keygen, the agent as a process of its own) and lies on loopback, at ports that were free.
 What it starts it ends, by process id.
 
-    bench   joined, and its agent has brought the home up
-    standing  the same, one for the whole test run: for tests that only look
-    joined  joined, and nothing runs yet but the internet
-    benchs_family  one household and its git host for the whole test run; `joined` copies it
+    bench          joined, and its agent has brought the home up
+    standing       the same, one for the whole test run: for tests that only look
+    joined         joined, and nothing runs yet but the internet
+    unjoined       a household, its git host, the internet, and a device that has joined nothing
+    benchs_family  the household and its git host, one for the whole test run, which the others copy; also called `family`
 """
 
 from __future__ import annotations
@@ -263,6 +264,12 @@ def benchs_family(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     if not shutil.which("dnsmasq", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"):
         pytest.skip("dnsmasq is not installed: apt install dnsmasq-base")
     return make_family(tmp_path_factory.mktemp("family"))
+
+
+@pytest.fixture(scope="session")
+def family(benchs_family: Bench) -> Bench:
+    """The same by its short name, for packages that have no family of their own."""
+    return benchs_family
 
 
 @pytest.fixture
