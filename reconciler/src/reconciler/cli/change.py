@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from desired_state.changes import (
     judge,
     read_words,
 )
+from desired_state.load import load
 
 from reconciler.cli.device import follow
 from reconciler.cli.output import emit, mark, say, styled
@@ -130,11 +131,29 @@ def undo(root: str, /, revision: str, **wish: Any) -> int:
     written = clone.read(commit)
     if written.parent is None:
         raise Misused("NothingBefore", f"{commit[:7]} began the household.", "There is nothing to go back to.")
-    back = difference(clone.state(commit), clone.state(written.parent))
+    after, before = clone.state(commit), clone.state(written.parent)
+    back = difference(after, before)
     if not back:
-        raise Misused("NothingToUndo", f"{commit[:7]} changed nothing that the home does.")
-    contents = clone.files(written.parent)
-    return _carry_out(root, clone, tuple(back), chosen, subject=f'Undo "{written.subject}"', contents=contents)
+        trust = clone.files(commit) != clone.files(written.parent)
+        why = (
+            "changed who may change the home: that takes its owners" if trust else "changed nothing that the home does"
+        )
+        raise Misused("NothingToUndo", f"{commit[:7]} {why}.")
+    subject = f'Undo "{written.subject}"'
+    return _carry_out(root, clone, lambda now: _turned_back(now, after, before, back), chosen, subject=subject)
+
+
+def _turned_back(
+    now: DesiredState, after: DesiredState, before: DesiredState, back: tuple[Change, ...]
+) -> DesiredState:
+    """Return the household of now without a change: its files byte for byte where nobody touched them since."""
+    touched = {path for path in {*after.files, *before.files} if after.files.get(path) != before.files.get(path)}
+    if all(now.files.get(path) == after.files.get(path) for path in touched):
+        kept = {path: content for path, content in now.files.items() if path not in touched}
+        restored = load({**kept, **{path: before.files[path] for path in touched & before.files.keys()}})
+        if restored.state:
+            return restored.state
+    return apply(now, back, before.files)
 
 
 def _verb(kind: str) -> click.Command:
@@ -147,11 +166,7 @@ def _verb(kind: str) -> click.Command:
         chosen = Wish(**{name: given.pop(name) for name in Wish.__slots__})
         words = {argument.name: value for argument in found if (value := given[_parameter(argument)]) not in {None, ()}}
         clone = Clone(chosen.folder)
-        try:
-            made = read_words(kind, words, clone.state(clone.head()).household)
-        except ChangeRefused as refused:
-            raise _refused(refused) from None
-        return _carry_out(root, clone, (made,), chosen)
+        return _carry_out(root, clone, lambda now: apply(now, (read_words(kind, words, now.household),)), chosen)
 
     command: click.Command = click.command(kind, help=_help(statement.__doc__, found))(_with_options(run))
     command.params = [*(_click_parameter(argument) for argument in found), *command.params]
@@ -189,22 +204,17 @@ def _click_parameter(argument: Argument) -> click.Parameter:
 
 
 def _carry_out(
-    root: str,
-    clone: Clone,
-    changes: tuple[Change, ...],
-    wish: Wish,
-    *,
-    subject: str = "",
-    contents: Mapping[str, bytes] | None = None,
+    root: str, clone: Clone, make: Callable[[DesiredState], DesiredState], wish: Wish, *, subject: str = ""
 ) -> int:
-    """Apply the changes on top of HEAD, say them, and go as far as was asked: files, commit, push, in effect."""
+    """Make HEAD's household into another, say what that means, and go as far as was asked: files, commit, push, in effect."""
     head = clone.head()
     before, whole = clone.state(head), clone.files(head)
     trust = read_trust(whole)
     try:
-        after = apply(before, changes, contents or {})
+        after = make(before)
     except ChangeRefused as refused:
-        raise _refused(refused) from None
+        sentence = f"{refused.message[:1].upper()}{refused.message[1:]}".rstrip(".")
+        raise Stalled("ChangeRefused", f"{sentence}.", "Nothing was changed.") from None
     verdict = _judge(clone, head, before, after, trust)
     if not verdict.changes:
         raise Misused("NothingToChange", "That holds already, so nothing was changed.")
@@ -219,11 +229,6 @@ def _carry_out(
     if wish.as_json:
         emit(_as_json(shown, verdict, signer, commit, effect))
     return 1 if effect and effect["ended"] in {"refused", "taken back"} else 0
-
-
-def _refused(refused: ChangeRefused) -> Stalled:
-    sentence = f"{refused.message[:1].upper()}{refused.message[1:]}".rstrip(".")
-    return Stalled("ChangeRefused", f"{sentence}.", "Nothing was changed.")
 
 
 def _judge(clone: Clone, head: str, before: DesiredState, after: DesiredState, trust: TrustFiles | None) -> Verdict:
