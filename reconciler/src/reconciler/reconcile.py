@@ -56,6 +56,7 @@ class Pass:
     outward: frozenset[str] = frozenset()
     drift: tuple[Drift, ...] = ()
     healed: bool = False
+    revived: bool = False
     rest: Rest | None = None
     steps: list[Step] = field(default_factory=list)
 
@@ -201,6 +202,8 @@ def _converge(home: Home, seen: Pass, *, wait: bool) -> None:
     """Take one step after another. The journal is on disk before the effect that it promises."""
     while len(seen.steps) < _MOST_STEPS:
         step = journal.decide(home.journal.value, _observe(home, seen))
+        if isinstance(step, Rest) and _revived(home, seen):
+            continue
         if wait and (isinstance(step, Wait) or (isinstance(step, Rest) and _waking(home, seen))):
             home.clock.sleep(_LOOK_AGAIN_SECONDS)
             continue
@@ -314,6 +317,15 @@ def _heal(home: Home, seen: Pass, generation: Generation) -> None:
 def _waking(home: Home, seen: Pass) -> bool:
     """Whether the daemons were told so lately that a wrong answer does not count yet."""
     return seen.wrong_at_home and home.serving.seconds() < journal.PATIENCE_SECONDS
+
+
+def _revived(home: Home, seen: Pass) -> bool:
+    """Start what should run and does not, once a pass; return whether there is something new to look at."""
+    target = home.journal.value.target
+    if seen.revived or not seen.wrong_at_home or target is None:
+        return False
+    seen.revived = True
+    return bool(home.serving.start_stopped(home.generations.load(target)))
 
 
 def _at_rest(home: Home, seen: Pass) -> None:

@@ -70,21 +70,30 @@ class Serving:
         """
         self._perform(steps(generation.plan, generation.plan, changed), generation.plan)
 
-    def revive(self, generation: Generation) -> tuple[str, ...]:
-        """Start the units that do not run; restart all, but seldom, when they run and answer wrongly. Return their names.
+    def start_stopped(self, generation: Generation) -> tuple[str, ...]:
+        """Start the units that do not run, and give them time to answer. Return their names.
 
         Raises:
             Transient: the units cannot be reached.
         """
-        todo = revivals(generation.plan, self._units.states(generation.plan))
-        if not todo:
-            now = self._clock.now()
-            if self._revived and now.since_boot - self._revived.since_boot < _REVIVE_SECONDS:
-                return ()
-            self._revived = now
-            todo = tuple(UnitStep(Action.RESTART, unit.name) for unit in generation.plan.units)
-        self._perform(todo, generation.plan)
+        if todo := revivals(generation.plan, self._units.states(generation.plan)):
+            self._perform(todo, generation.plan)
+            self._told = self._clock.now()
         return tuple(step.unit for step in todo)
+
+    def revive(self, generation: Generation) -> None:
+        """Start the units that do not run; where all run and something answers wrongly, restart all, but seldom.
+
+        Raises:
+            Transient: the units cannot be reached.
+        """
+        now = self._clock.now()
+        if self.start_stopped(generation) or (
+            self._revived and now.since_boot - self._revived.since_boot < _REVIVE_SECONDS
+        ):
+            return
+        self._revived = now
+        self._perform(tuple(UnitStep(Action.RESTART, unit.name) for unit in generation.plan.units), generation.plan)
 
     def seconds(self) -> float:
         """Return how long ago the units were told; after a crash or a reboot, from the first time that is asked."""
