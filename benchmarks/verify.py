@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from desired_state import sshsig
 from desired_state.history import Repository
 from desired_state.trust import Anchor, first_trust, verify

@@ -125,7 +125,8 @@ def free_port() -> int:
 @contextmanager
 def internet(port: int) -> Iterator[subprocess.Popen[bytes]]:
     """Be the resolvers that the home asks for the rest of the world, and know a few names."""
-    names = [f"--address=/{name}/{address}" for name, address in WORLD.items()]
+    names = [f"--host-record={name},{address}" for name, address in WORLD.items()]
+    names += [f"--local=/{name}/" for name in WORLD]
     where = ["--listen-address=127.9.9.9", "--listen-address=127.112.112.112", f"--port={port}", "--bind-interfaces"]
     quiet = [
         "--keep-in-foreground",

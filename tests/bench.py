@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from reconciler.journal import Journal
 from reconciler.journal_file import JournalFile
 from reconciler.lock import holder
@@ -167,7 +168,8 @@ class Bench:
 
     def start_world(self) -> None:
         """Be the resolvers that the home asks for the rest of the world."""
-        names = [f"--address=/{name}/{address}" for name, address in WORLD.items()]
+        names = [f"--host-record={name},{address}" for name, address in WORLD.items()]
+        names += [f"--local=/{name}/" for name in WORLD]
         where = [
             *(f"--listen-address={each}" for each in UPSTREAMS),
             f"--port={self.upstream_port}",

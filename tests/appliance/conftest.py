@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from .family import Family, GitHost, join
 from .harness import Appliance, Home
 
 _PROGRAMS = ("systemd-nspawn", "mmdebstrap", "mksquashfs", "capsh", "setpriv", "nsenter", "ip", "dig", "dnsmasq")
@@ -52,3 +53,23 @@ def appliance(home: Home) -> Iterator[Appliance]:
     with Appliance(home) as machine:
         machine.boot()
         yield machine
+
+
+@pytest.fixture(scope="module")
+def family(tmp_path_factory: pytest.TempPathFactory) -> Family:
+    """The example's family, with a household of three signed commits."""
+    return Family.begin(tmp_path_factory.mktemp("family"))
+
+
+@pytest.fixture(scope="module")
+def git_host(home: Home, family: Family) -> Iterator[GitHost]:
+    """The git host on the internet that holds the family's household."""
+    with GitHost(home.router, family) as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def joined(appliance: Appliance, git_host: GitHost, family: Family) -> Appliance:
+    """An appliance that has joined the family's home over the network, and serves it."""
+    join(appliance, git_host, family)
+    return appliance

@@ -96,9 +96,9 @@ class Family:
         self.publish("HEAD")
         return self.tip
 
-    def drop(self) -> None:
-        """Forget the last commit, here and at the git host."""
-        self.git("reset", "--quiet", "--hard", "HEAD^")
+    def drop(self, good: str) -> None:
+        """Forget every commit after `good`, here and at the git host."""
+        self.git("reset", "--quiet", "--hard", good)
         self.publish("HEAD")
 
     def publish(self, commit: str, source: Path | None = None) -> None:

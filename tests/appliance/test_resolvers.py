@@ -6,9 +6,9 @@ No agent here: what holds below holds while it is dead.
 from __future__ import annotations
 
 import pytest
+
 from desired_state.load import load, read_folder
 from reconciler.generation import Generations
-
 from renderers import render
 
 from .harness import CHECKOUT, WEB, Appliance, until

@@ -12,9 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from desired_state.model import Household
-from renderers.plan import Unit
-
 from renderers import Target, render
+from renderers.plan import Unit
 
 
 def until(condition: Callable[[], object], what: str, seconds: float = 10.0) -> None:

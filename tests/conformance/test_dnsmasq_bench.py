@@ -8,8 +8,8 @@ from contextlib import closing
 from pathlib import PurePosixPath
 
 import pytest
-from reconciler.probe import ask
 
+from reconciler.probe import ask
 from renderers import Target
 from tests.conformance.lan import Client, Internet
 from tests.conformance.running import Running

@@ -10,11 +10,11 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from desired_state.model import Household
+from reconciler import dns_wire
 from reconciler.dhcp import offers
 from reconciler.probe import ask
-
-from reconciler import dns_wire
 from tests.conformance.conftest import UPSTREAMS
 from tests.conformance.lan import AAAA, HTTPS, PTR, PUBLIC, A, inside
 from tests.conformance.running import until

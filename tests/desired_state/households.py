@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import yaml
+from hypothesis import strategies as st
+
 from desired_state.load import DesiredState, load
 from desired_state.model import FILES, Household
 from desired_state.scalars import RESERVED_IDS, RESERVED_SHARES, SYSTEM_USERS, unprintable
 from desired_state.sites import SITES
-from hypothesis import strategies as st
 
 SUBNETS = ("192.168.10.0/24", "10.0.0.0/24", "172.20.4.0/23", "192.168.178.0/24", "10.77.0.0/16")
 HOME_DOMAINS = ("home.arpa", "holm.home.arpa", "holm.internal")

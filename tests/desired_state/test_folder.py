@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+
 from desired_state.folder import MAX_FILE_BYTES, MAX_FILES, HouseholdUnreadable, belongs, read_folder, secret_of
 from desired_state.load import load
-
 from tests.desired_state.holm import HOLM, holm_with
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from desired_state.history import HistoryError, Repository
 from desired_state.trust import Refused, Unusable
 

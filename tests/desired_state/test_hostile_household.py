@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 import pytest
+
 from desired_state.load import Loaded, load
 from desired_state.model import FILES, Part
 from desired_state.scalars import Text
-
 from tests.desired_state.holm import DEVICES, DNS, MAIL, PEOPLE, SHARES, holm_with, only
 from tests.desired_state.households import loaded, written
 

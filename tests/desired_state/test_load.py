@@ -8,13 +8,13 @@ import time
 from collections.abc import Mapping
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from desired_state.finding import Severity
 from desired_state.load import DesiredState, load, read_folder
 from desired_state.model import FILES, Household
 from desired_state.reading import MAX_FINDINGS
-from hypothesis import given
-from hypothesis import strategies as st
-
 from tests.desired_state.holm import DEVICES, DNS, HOLM, HOME, MAIL, PEOPLE, SHARES, holm_with, only
 from tests.desired_state.households import desired_states, files_of, households, loaded
 

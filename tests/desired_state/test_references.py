@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
 from desired_state.finding import Finding, Severity
 from desired_state.load import load
-
 from tests.desired_state.holm import CERTIFICATES, DEVICES, DNS, HOME, MAIL, PEOPLE, SHARES, holm_with, only
 
 ERROR, ADVICE = Severity.ERROR, Severity.ADVICE

@@ -8,11 +8,12 @@ import unicodedata
 from typing import Any
 
 import pytest
-from desired_state import scalars
-from desired_state.references import time_zones
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
+
+from desired_state import scalars
+from desired_state.references import time_zones
 
 
 def read(kind: Any, value: object) -> Any:

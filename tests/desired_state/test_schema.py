@@ -8,13 +8,13 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from hypothesis import given
+from jsonschema import Draft202012Validator
+
 from desired_state.folder import read_folder
 from desired_state.model import FILES, Household
 from desired_state.reference_page import reference_page
 from desired_state.schema import editor_schemas, schemas
-from hypothesis import given
-from jsonschema import Draft202012Validator
-
 from tests.desired_state.households import files_of, households
 
 ROOT = Path(__file__).parents[2]

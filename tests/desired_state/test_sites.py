@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
+from pydantic import TypeAdapter
+
 from desired_state.model import Block
 from desired_state.scalars import Domain, Id
 from desired_state.sites import OTHER_NAMES, SITES, blocked_domains
-from pydantic import TypeAdapter
 
 
 @pytest.mark.parametrize("site", SITES)

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from desired_state import sshsig
-from desired_state.sshsig import Malformed, PublicKey, Signature, Unsupported, Wrong
 from hypothesis import given
 from hypothesis import strategies as st
+
+from desired_state import sshsig
+from desired_state.sshsig import Malformed, PublicKey, Signature, Unsupported, Wrong
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OTHER = Ed25519PrivateKey.from_private_bytes(bytes(32))

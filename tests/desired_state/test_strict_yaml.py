@@ -6,10 +6,10 @@ import resource
 import time
 
 import pytest
-from desired_state.strict_yaml import MAX_BYTES, Listing, Mapped, Node, Parsed, Scalar, parse, shown
 from hypothesis import given
 from hypothesis import strategies as st
 
+from desired_state.strict_yaml import MAX_BYTES, Listing, Mapped, Node, Parsed, Scalar, parse, shown
 from tests.desired_state.households import written
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from reconciler.child_units import ChildUnits
 from reconciler.units import steps
 from renderers.plan import Plan, Unit

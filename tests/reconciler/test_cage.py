@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from reconciler.cage import caged, systemds_word
 from reconciler.confine import UNHELD
 from reconciler.errors import Transient

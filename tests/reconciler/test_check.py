@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from reconciler.check import check, objected
 from reconciler.errors import Stalled, Transient
 from reconciler.run import Finished

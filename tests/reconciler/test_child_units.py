@@ -13,14 +13,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+from reconciler import child, child_units
 from reconciler.child import Identity, started
 from reconciler.child_units import ChildUnits
 from reconciler.errors import Transient
 from reconciler.probe import ask
 from reconciler.units import Action, UnitStep, steps
 from renderers.plan import DnsProbe, Plan, Unit
-
-from reconciler import child, child_units
 
 Until = Callable[..., None]
 

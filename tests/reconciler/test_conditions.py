@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from reconciler.conditions import Condition, Facts, Status, conditions, timestamp
 from reconciler.drift import Drift, Kind
 from reconciler.errors import HearthError, Misused, Stalled, Transient

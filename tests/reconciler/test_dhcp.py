@@ -9,11 +9,11 @@ import threading
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from reconciler import dhcp
 from reconciler.dhcp import Kind, NotAReply, Reply, answers, offers, question, reply
 from reconciler.errors import Transient
 from renderers.plan import DhcpProbe
-
-from reconciler import dhcp
 
 MAC = bytes.fromhex("02005e100004")
 COOKIE = bytes.fromhex("63825363")

@@ -11,6 +11,7 @@ import dns.rrset
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from reconciler.dns_wire import AAAA, A, NotAnAnswerError, answer, question
 
 labels = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_", min_size=1, max_size=63)

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from reconciler import drift as module
 from reconciler.drift import Drift, DriftWatch, Kind
 from reconciler.generation import Generation, Generations
 from renderers.plan import Link
-
-from reconciler import drift as module
 from tests.reconciler.artifacts import artifact
 
 LINK = Link("/etc/dnsmasq.conf", "dnsmasq/dnsmasq.conf")

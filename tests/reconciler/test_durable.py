@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from reconciler.durable import fsync_folder, link_atomic, make_folder, write_atomic, write_new
 
 _CALLS = "openat,write,fsync,fchmod,rename,symlink"

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from reconciler import generation as module
 from reconciler.errors import Stalled
 from reconciler.generation import Generations, changed_files
 from renderers.artifact import Artifact, File
 from renderers.plan import Plan
-
-from reconciler import generation as module
 from tests.reconciler.artifacts import artifact
 
 ONE, TWO = artifact("one"), artifact("two")

@@ -7,6 +7,7 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from reconciler.health import SOURCE, Evidence, baseline, judge, outward
 from reconciler.journal import PATIENCE_SECONDS, Health, Moment, Trial
 from reconciler.probe import ProbeResult

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+
+from reconciler import journal as j
 from reconciler.errors import Misused
 from reconciler.journal import Journal
 from reconciler.journal_file import JournalFile
-
-from reconciler import journal as j
 
 st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))
 JOURNALS = st.from_type(Journal)

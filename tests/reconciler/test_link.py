@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from reconciler.link import link_up, router_answers
 
 

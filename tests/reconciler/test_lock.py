@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from reconciler.errors import Transient
 from reconciler.lock import held, holder
 

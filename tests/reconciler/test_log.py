@@ -13,6 +13,7 @@ import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
+
 from reconciler.log import SUMMARY_SECONDS, PassLine, PassLog, _journal_fields, set_up, without_secrets
 
 QUIET = PassLine("True", "UpToDate", "a" * 40, "b" * 64, "", 0.004, quiet=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+
 from reconciler.metrics import REFRESH_SECONDS, Measured, Metrics
 
 WELL = Measured(ready=True, duration=0.25, last_success=1_700_000_000.0)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from reconciler.errors import Stalled, Transient
 from reconciler.outbox import LARGEST_REPORT, Outbox, Report
 

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+
+from reconciler import dns_wire
 from reconciler.dns_wire import Answer
 from reconciler.probe import ask, judge
 from renderers.plan import DhcpProbe, DnsProbe
-
-from reconciler import dns_wire
 
 
 def local(running) -> DnsProbe:

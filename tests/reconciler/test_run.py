@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from reconciler.errors import Transient
 from reconciler.run import find_program, run
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+
 from reconciler.errors import Misused
 from reconciler.settings import Bench, Paths, Settings, load, save
 

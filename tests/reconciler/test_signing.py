@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from desired_state.history import Repository
 from desired_state.sshsig import Signature
 from reconciler.errors import Misused

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from reconciler.errors import Transient
 from reconciler.systemd_units import SystemdUnits, group
 from reconciler.units import Action, UnitState, UnitStep

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from reconciler.errors import Stalled, Transient
 from reconciler.units import Action, UnitState, UnitStep, matching, plain, revivals, steps, take_all
 from renderers.plan import Plan, Unit

@@ -7,7 +7,6 @@ from typing import Any
 
 from desired_state.load import load, read_folder
 from desired_state.model import Household
-
 from renderers import Target
 from tests.desired_state.holm import HOLM
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from renderers.dnsmasq_plan import FAULTS
-from renderers.plan import HomeNetwork, Link
 
 from renderers import APPLIANCE, Target, render
+from renderers.dnsmasq_plan import FAULTS
+from renderers.plan import HomeNetwork, Link
 from tests.renderers.homes import BENCH, full, holm, household, plain
 
 MAIN, KIDS = "dnsmasq.service", "hearth-resolver@kids.service"

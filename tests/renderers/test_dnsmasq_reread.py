@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from renderers.dnsmasq_reread import check, statements
-from renderers.encode import RenderingError
 
 from renderers import render
+from renderers.dnsmasq_reread import check, statements
+from renderers.encode import RenderingError
 from tests.renderers.homes import full, holm
 
 PATHS = sorted(render(holm()).files)

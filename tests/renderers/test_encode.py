@@ -9,9 +9,9 @@ import jinja2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from renderers.encode import Encoded, RenderingError
 
 from renderers import encode
+from renderers.encode import Encoded, RenderingError
 
 TEXT_ENCODERS = (encode.host_name, encode.identifier, encode.interface, encode.mac, encode.lease)
 INERT = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.:-")

@@ -8,15 +8,15 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from desired_state.model import Household
 from hypothesis import given
 from hypothesis import strategies as st
+
+from desired_state.model import Household
+from renderers import APPLIANCE, SERVICES, render
 from renderers.dnsmasq_reread import statements
 from renderers.encode import RenderingError
 from renderers.plan import Plan
 from renderers.resolution import CANARIES, blocked_for_everyone, blocked_for_group, local_names
-
-from renderers import APPLIANCE, SERVICES, render
 from tests.desired_state.households import households
 from tests.renderers.homes import BENCH, full, holm
 

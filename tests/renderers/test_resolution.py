@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 import pytest
+
 from renderers.resolution import (
     blocked_for_everyone,
     blocked_for_group,
@@ -14,7 +15,6 @@ from renderers.resolution import (
     unblocked_abroad,
     within,
 )
-
 from tests.renderers.homes import full, holm, household
 
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from desired_state.finding import Finding, Severity
-    from desired_state.load import DesiredState, HouseholdUnreadable, Loaded, load, read_folder
+    from desired_state.load import DesiredState, HouseholdUnreadable, Loaded, read_folder
     from desired_state.model import Household
 
-__all__ = ["DesiredState", "Finding", "Household", "HouseholdUnreadable", "Loaded", "Severity", "load", "read_folder"]
+__all__ = ["DesiredState", "Finding", "Household", "HouseholdUnreadable", "Loaded", "Severity", "read_folder"]
 
 _HOMES = {
     "finding": ("Finding", "Severity"),
-    "load": ("DesiredState", "HouseholdUnreadable", "Loaded", "load", "read_folder"),
+    "load": ("DesiredState", "HouseholdUnreadable", "Loaded", "read_folder"),
     "model": ("Household",),
 }
 

@@ -161,7 +161,7 @@ class Dns(Part):
     """How names are answered and addresses handed out."""
 
     upstreams: tuple[Ip, ...] = Field(min_length=1, max_length=8)
-    """The resolvers that answer for the rest of the internet, in order of preference."""
+    """The resolvers that answer for the rest of the internet. All are asked; the first answer counts."""
     names: Frozen[LocalName, NameTarget] = Field(default_factory=lambda: MappingProxyType({}))
     """Further names inside the home's domain: an address, a device that has one, or `appliance`."""
     blocked: Frozen[Id, Block] = Field(default_factory=lambda: MappingProxyType({}))

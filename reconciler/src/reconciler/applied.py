@@ -18,7 +18,6 @@ from desired_state.trust.commit import COMMIT_LIMIT, first_parent, read_commit
 from desired_state.trust.contents import household_files
 from desired_state.trust.objects import read_checked
 from desired_state.trust.tree import Tree, read_tree
-
 from reconciler.errors import Misused, Transient
 from reconciler.journal_file import JournalFile
 from reconciler.settings import Paths, Settings

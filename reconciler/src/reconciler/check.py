@@ -12,12 +12,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from renderers.plan import Checker
-
 from reconciler.cage import caged
-from reconciler.errors import Stalled
+from reconciler.errors import Stalled, Transient
 from reconciler.run import Finished
 from reconciler.units import plain
+from renderers.plan import Checker
 
 Cage = Callable[..., Finished]
 
@@ -37,7 +36,12 @@ def check(checkers: Sequence[Checker], root: Path, *, cage: Cage = caged) -> Non
         return objected(checker, cage(checker.command, root, seconds=checker.seconds))
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        judgements = tuple(pool.map(judged, checkers))
+        try:
+            judging = pool.map(judged, checkers)
+        except RuntimeError:  # pthread_create(3), EAGAIN
+            words = "The files could not be checked: there is no room for another thread."
+            raise Transient("CheckerUnavailable", words) from None
+        judgements = tuple(judging)
     for checker, objections in zip(checkers, judgements, strict=True):
         if objections:
             raise Stalled(

@@ -16,10 +16,9 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from renderers.plan import Unit
-
 from reconciler.errors import Transient
 from reconciler.run import SURROUNDINGS, find_program
+from renderers.plan import Unit
 
 STOP_SECONDS = 5.0
 """How long a daemon may take to end before it is killed."""

@@ -22,11 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from renderers.plan import Plan, Unit
-
 from reconciler.child import Child, end_leftovers
 from reconciler.errors import HearthError, Transient
 from reconciler.units import Action, Fault, UnitState, UnitStep, matching, plain, take_all
+from renderers.plan import Plan, Unit
 
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 _ANSWER_SECONDS = 60.0

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from desired_state.folder import MAX_FILES, belongs
+from desired_state.folder import MAX_FILE_BYTES, MAX_FILES, belongs
 from desired_state.history import HistoryError, Repository
 from desired_state.load import DesiredState, load
 from desired_state.trust import Refused, TrustFiles
@@ -25,10 +25,10 @@ from desired_state.trust.past_people import past_people
 from desired_state.trust.policy import POLICY_FILE
 from desired_state.trust.tree import TOTAL_LIMIT, Tree, read_tree
 from desired_state.trust.trust_files import NAMESPACES, read_trust_files
-
-from reconciler.errors import HearthError, Misused, Stalled
+from reconciler.errors import Misused, Stalled
 from reconciler.signing import SigningKey, configured_person, make_commit
 
+_LOOK = "`git fsck` shows what git makes of the repository."
 _HEADER = re.compile(rb"tree ([0-9a-f]{40})\n(?:parent ([0-9a-f]{40})\n)?")
 
 
@@ -92,6 +92,10 @@ class Clone:
                 raise Misused(
                     "NotAHousehold",
                     f"{commit[:7]} holds too much to be a household: more than {MAX_FILES} files or {TOTAL_LIMIT >> 20} MiB.",
+                )
+            if large := [path for path, entry in known.items() if entry.size > MAX_FILE_BYTES]:
+                raise Misused(
+                    "NotAHousehold", f"{commit[:7]}: {large[0]} is larger than {MAX_FILE_BYTES >> 10} KiB: shorten it."
                 )
             return {**dict.fromkeys(strange, b""), **read_files(self.repository, known)}
 
@@ -224,19 +228,19 @@ def _said(commit: str = "") -> Iterator[None]:
     try:
         yield
     except HistoryError as error:
-        raise _sentence("RepositoryUnreadable", error.message, error.remedy) from None
+        raise Misused("RepositoryUnreadable", f"{_capital(error.message)}.", error.remedy or _LOOK) from None
     except OSError as error:
-        raise _sentence("RepositoryUnreadable", f"{error.filename} cannot be read: {error.strerror}") from None
+        raise Misused("RepositoryUnreadable", f"{error.filename} cannot be read: {error.strerror}.") from None
     except Unusable as problem:
-        raise _sentence("RepositoryUnreadable", f"the repository is damaged: it {problem}") from None
+        raise Misused("RepositoryUnreadable", f"The repository is damaged: it {problem}.", _LOOK) from None
     except Refused as refused:
         if commit:
-            raise _sentence("NotAHousehold", f"{commit[:7]} {refused.message}", refused.remedy) from None
+            raise Misused("NotAHousehold", f"{commit[:7]} {refused.message}.", refused.remedy) from None
         raise Stalled(refused.reason, refused.sentence, refused.remedy) from None
 
 
-def _sentence(reason: str, clause: str, remedy: str = "") -> HearthError:
-    return Misused(reason, f"{clause[:1].upper() + clause[1:] if clause[:1] != '/' else clause}.", remedy)
+def _capital(clause: str) -> str:
+    return clause[:1].upper() + clause[1:]
 
 
 def _top(folder: Path) -> Path:
@@ -250,5 +254,5 @@ def _top(folder: Path) -> Path:
     raise Misused(
         "NoRepository",
         f"{folder.absolute()} does not lie in a git repository.",
-        "Go to the household's folder, or name it with --in.",
+        "Go to the folder of the household's repository, or name it.",
     )

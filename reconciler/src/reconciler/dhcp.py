@@ -15,9 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-from renderers.plan import DhcpProbe
-
 from reconciler.errors import Transient
+from renderers.plan import DhcpProbe
 
 _FIXED = struct.Struct(">BBBBIHH4s4s4s4s16s192x4s")
 _COOKIE = b"\x63\x82\x53\x63"

@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 
 NOERROR, SERVFAIL, NXDOMAIN, REFUSED = 0, 2, 3, 5
-A, AAAA = 1, 28
+A, SOA, AAAA = 1, 6, 28
 
 _HEADER = struct.Struct("!6H")
 _RECORD = struct.Struct("!HHIH")

@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
-from renderers.artifact import Artifact
-from renderers.plan import Link
-
 from reconciler.durable import fsync_folder, link_atomic, make_folder, write_atomic
 from reconciler.generation import FOLDER_MODE, Entry, Generation
+from renderers.artifact import Artifact
+from renderers.plan import Link
 
 _KEPT_BYTES = 4_000_000
 """The largest file that is copied to `replaced/`; a larger one is no daemon's configuration, and is moved aside."""

@@ -19,11 +19,10 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from renderers.artifact import Artifact
-from renderers.plan import Plan
-
 from reconciler.durable import fsync_folder, link_atomic, make_folder, write_new
 from reconciler.errors import Stalled
+from renderers.artifact import Artifact
+from renderers.plan import Plan
 
 FOLDER_MODE = 0o755
 """The daemons read generations without privileges."""

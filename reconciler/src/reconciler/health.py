@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from renderers.plan import DnsProbe, Probe
-
 from reconciler.journal import PATIENCE_SECONDS, Health, Trial
 from reconciler.probe import ProbeResult
+from renderers.plan import DnsProbe, Probe
 
 _LONGEST = 1000
 SOURCE = "source"

@@ -12,9 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from renderers.artifact import Artifact
-from renderers.plan import Checker, HomeNetwork, Probe
-
 from reconciler.clock import Clock, SystemClock
 from reconciler.drift import DriftWatch
 from reconciler.errors import HearthError, Stalled, Transient
@@ -29,6 +26,8 @@ from reconciler.source import Credentials, Source
 from reconciler.source.store import main_of
 from reconciler.source.url import parse_url
 from reconciler.units import Units
+from renderers.artifact import Artifact
+from renderers.plan import Checker, HomeNetwork, Probe
 
 if TYPE_CHECKING:
     from desired_state.trust import VerifiedRevision
@@ -94,7 +93,6 @@ class Home:
             Stalled: its household does not load, or is another than the one this device joined.
         """
         from desired_state.load import load
-
         from renderers import render
 
         loaded = load(dict(revision.files))

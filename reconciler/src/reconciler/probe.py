@@ -15,10 +15,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 
-from renderers.plan import DhcpProbe, DnsProbe, Probe
-
 from reconciler import dns_wire
 from reconciler.dns_wire import Answer, NotAnAnswerError
+from renderers.plan import DhcpProbe, DnsProbe, Probe
 
 _TRIES = 2
 _LARGEST = 65_535
@@ -72,6 +71,14 @@ class _Asked:
         return ProbeResult(self.probe.name, ok=False, message=f"{self.probe.question} at {where}: {reason}")
 
 
+def _kind(probe: DnsProbe) -> int:
+    """Return the type to ask for. dnsmasq keeps addresses for a while, and answers them while the world is away; never SOA."""
+    if probe.expect == "answered":
+        return dns_wire.SOA
+    wants_six = probe.expect == "address" and ipaddress.ip_address(probe.value).version == 6
+    return dns_wire.AAAA if wants_six else dns_wire.A
+
+
 @lru_cache(maxsize=256)
 def _query(name: str, kind: int) -> bytes:
     return dns_wire.question(0, name, kind)
@@ -105,8 +112,7 @@ def _open(probe: DnsProbe) -> _Asked:
         OSError: there is no socket to be had.
     """
     family = socket.AF_INET if ipaddress.ip_address(probe.server).version == 4 else socket.AF_INET6
-    wants_six = probe.expect == "address" and ipaddress.ip_address(probe.value).version == 6
-    query = secrets.token_bytes(2) + _query(probe.question, dns_wire.AAAA if wants_six else dns_wire.A)[2:]
+    query = secrets.token_bytes(2) + _query(probe.question, _kind(probe))[2:]
     return _Asked(probe, query, socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC))
 
 

@@ -13,9 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from renderers.artifact import RENDERER_VERSION, Artifact
-from renderers.plan import Plan
-
 from reconciler import health, journal
 from reconciler.conditions import Condition, Facts, Status
 from reconciler.conditions import conditions as conditions_of
@@ -40,6 +37,8 @@ from reconciler.journal import (
     Wait,
 )
 from reconciler.probe import ProbeResult
+from renderers.artifact import RENDERER_VERSION, Artifact
+from renderers.plan import Plan
 
 _LOOK_AGAIN_SECONDS = 0.25
 _MOST_STEPS = 20

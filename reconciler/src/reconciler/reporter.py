@@ -14,8 +14,6 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from renderers.artifact import RENDERER_VERSION
-
 from reconciler.conditions import Condition, Status, timestamp
 from reconciler.errors import HearthError, Stalled, Transient
 from reconciler.journal import Journal, Moment, RollBack
@@ -23,6 +21,7 @@ from reconciler.log import PassLine, PassLog, set_up
 from reconciler.metrics import Measured, Metrics
 from reconciler.outbox import Outbox, Report
 from reconciler.settings import Paths, Settings
+from renderers.artifact import RENDERER_VERSION
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

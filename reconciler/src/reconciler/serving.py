@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from renderers.plan import Plan
-
 from reconciler.clock import Clock
 from reconciler.errors import Stalled
 from reconciler.generation import Generation, Generations, changed_files
 from reconciler.journal import Moment
 from reconciler.units import Action, Units, UnitStep, revivals, steps
+from renderers.plan import Plan
 
 _UNSURE = "unsure"
 _REVIVE_SECONDS = 600.0

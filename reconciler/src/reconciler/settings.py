@@ -12,10 +12,10 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from renderers.artifact import APPLIANCE, Target
 
 from reconciler.durable import make_folder, write_atomic
 from reconciler.errors import Misused
+from renderers.artifact import APPLIANCE, Target
 
 _LIMIT = 65_536
 _UNITS = {"s": 1, "m": 60, "h": 3600}

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from desired_state.history import Repository
 from desired_state.sshsig import Malformed, PublicKey, Signature, Unsupported, Wrong, public_key, read_public_line
 from desired_state.trust.commit import Person, compose, with_signature
-
 from reconciler.errors import Misused, Transient
 
 SIGNING_SECONDS = 180

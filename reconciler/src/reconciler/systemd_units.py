@@ -12,11 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from renderers.plan import Plan
-
 from reconciler.errors import Stalled, Transient
 from reconciler.run import Finished, run
 from reconciler.units import Action, Fault, UnitState, UnitStep, matching, plain, take_all
+from renderers.plan import Plan
 
 _SLICE = Path("/sys/fs/cgroup/system.slice")
 _SECONDS = 90.0

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from renderers.plan import Plan, Unit
-
 from reconciler.errors import HearthError
+from renderers.plan import Plan, Unit
 
 _WORDS_LIMIT = 300
 

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 from desired_state.scalars import LABEL_PATTERN
 from desired_state.sites import blocked_domains
-from renderers.resolution import CANARIES, local_names, names_outside, within
-
 from reconciler.errors import Misused
+from renderers.resolution import CANARIES, local_names, names_outside, within
 
 if TYPE_CHECKING:
     from desired_state.model import Block, Household

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import chain
 
 from desired_state.model import Household
-
 from renderers.artifact import APPLIANCE, Artifact, File, Target
 from renderers.dnsmasq import DNSMASQ
 from renderers.plan import HomeNetwork, Plan

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from desired_state.model import Dhcp, Dns, Household
-
 from renderers import dnsmasq_plan, dnsmasq_reread, encode
 from renderers.artifact import File, Target
 from renderers.dnsmasq_plan import CONF, FOLDER, HOSTS, RESERVATIONS, SERVERS, hands_out, resolvers

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from desired_state.model import Dhcp, Household
-
 from renderers.artifact import Target
 from renderers.plan import Checker, DhcpProbe, DnsProbe, Probe, Unit
 from renderers.resolution import blocked_for_everyone, blocked_for_group, telling, unblocked_abroad

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 
 from desired_state.model import Household
 from desired_state.sites import blocked_domains
-
 from renderers.encode import Address
 
 CANARIES = frozenset({"use-application-dns.net", "mask.icloud.com", "mask-h2.icloud.com", "resolver.arpa"})

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from desired_state.model import Household
-
 from renderers.artifact import File, Target
 from renderers.plan import Checker, Link, Probe, Unit
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from desired_state.changes import ChangeRefused, apply, difference, read_change, read_changes
 from desired_state.changes.settings import EditText, ReplaceSecret
 from desired_state.load import DesiredState
-
 from tests.desired_state.changes.holm import changed, holm, with_files
 
 

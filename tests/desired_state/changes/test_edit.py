@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import yaml
+
 from desired_state.changes import ChangeRefused
 from desired_state.changes.base import Edit
 from desired_state.changes.edit import edited
-
 from tests.desired_state.changes.holm import changed, diff, holm
 
 GOLDEN: list[tuple[dict[str, Any], list[str]]] = [

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import yaml
-from desired_state.changes import ChangeRefused, apply, difference, sentences, touched
-from desired_state.changes.settings import EditText
-from desired_state.load import DesiredState, load
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from desired_state.changes import ChangeRefused, apply, difference, sentences, touched
+from desired_state.changes.settings import EditText
+from desired_state.load import DesiredState, load
 from tests.desired_state.households import desired_states
 
 few = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+
 from desired_state.changes import Risk, UnknownEdition, difference, judge
 from desired_state.changes.edition_1 import NARROWING, TABLE
 from desired_state.load import DesiredState
 from desired_state.model import Household, Part
-from hypothesis import HealthCheck, given, settings
-
 from tests.desired_state.changes.holm import changed, holm, with_files
 from tests.desired_state.households import desired_states
 

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from desired_state.changes import OFFERED, STATEMENTS, ChangeRefused, arguments, change_schema, known, read_words
-from desired_state.changes.base import AMONG
 from jsonschema import Draft202012Validator
 
+from desired_state.changes import OFFERED, STATEMENTS, ChangeRefused, arguments, change_schema, known, read_words
+from desired_state.changes.base import AMONG
 from tests.desired_state.changes.holm import holm, with_files
 from tests.desired_state.changes.test_edit import GOLDEN
 from tests.desired_state.changes.test_risk import CORPUS

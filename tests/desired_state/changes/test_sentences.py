@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from desired_state.changes import STATEMENTS, difference, sentences
 from desired_state.changes.sentences import _SENTENCES, _SETTING
 from desired_state.changes.settings import PATHS
-
 from tests.desired_state.changes.holm import changed, holm
 
 SAID: list[tuple[dict[str, Any], list[str]]] = [

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from desired_state import sshsig
 from desired_state.history import Repository
 from desired_state.trust import Anchor, Judgement, VerifiedRevision, first_trust, verify

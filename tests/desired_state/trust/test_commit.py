@@ -7,10 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from desired_state import sshsig
 from desired_state.trust import Refused
 from desired_state.trust.commit import COMMIT_LIMIT, Person, compose, with_signature
-
 from tests.desired_state.trust.homes import PLAIN, Home, key_of
 
 OPENPGP = b"-----BEGIN PGP SIGNATURE-----\n\nwsBcBAABCAAQBQJkAAAA\n=abcd\n-----END PGP SIGNATURE-----\n"

@@ -16,7 +16,6 @@ from desired_state.trust import Refused
 from desired_state.trust.commit import check_bytes, read_commit, with_signature
 from desired_state.trust.signature import check_signature
 from desired_state.trust.trust_files import read_trust_files
-
 from tests.desired_state.trust.homes import PLAIN, Home, key_of, lines_of
 
 SEED = 20_250_601

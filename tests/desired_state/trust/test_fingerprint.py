@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from desired_state.trust import genesis_words, read_words
 from hypothesis import given
 from hypothesis import strategies as st
+
+from desired_state.trust import genesis_words, read_words
 
 
 @given(st.binary(max_size=200), st.binary(min_size=32, max_size=32))

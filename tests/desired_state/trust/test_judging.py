@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from desired_state.load import read_folder
 from desired_state.trust import Refused, explain, verify
 from desired_state.trust.judging import judge_files
 from desired_state.trust.past_people import past_people
-
 from tests.desired_state.trust.homes import HOUSEHOLD, Home
 
 EXAMPLE = Path(__file__).parents[3] / "desired-state/examples/holm"

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from desired_state import sshsig
 from desired_state.trust import Refused, walk
 from desired_state.trust.commit import with_signature
-
 from tests.desired_state.trust.homes import ELSEWHERE, HOUSEHOLD, PLAIN, Home, key_of, lines_of
 
 Attack = Callable[[Home], tuple[str, str | None]]

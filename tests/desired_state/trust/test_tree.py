@@ -7,11 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from desired_state.history import Repository
 from desired_state.trust import Refused, Unusable, beginning, tree_sha256
 from desired_state.trust.objects import Kind
 from desired_state.trust.tree import FILES_LIMIT, SECRET_LIMIT, read_folder, read_tree
-
 from tests.desired_state.trust.homes import PLAIN, Home
 
 EMPTY = hashlib.sha1(b"blob 0\0").digest()

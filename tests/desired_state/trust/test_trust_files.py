@@ -6,11 +6,11 @@ import base64
 from collections.abc import Callable
 
 import pytest
+
 from desired_state.trust import Refused, first_trust
 from desired_state.trust.people import KEYS_LIMIT, read_keys, read_recipients
 from desired_state.trust.policy import read_policy
 from desired_state.trust.trust_files import read_trust_files
-
 from tests.desired_state.trust.homes import HOUSEHOLD, lines_of, public_of
 
 ANNA = public_of("anna").line

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import desired_state.trust
 import pytest
+
+import desired_state.trust
 from desired_state import sshsig
 from desired_state.trust import Anchor, Refused, VerifiedRevision, explain, verify
 from desired_state.trust import walk as walk_module
 from desired_state.trust.commit import with_signature
 from desired_state.trust.line import LINE_LIMIT
-
 from tests.desired_state.trust.homes import (
     ELSEWHERE,
     HOUSEHOLD,

@@ -6,9 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from reconciler.cli import change as change_module
 from reconciler.cli.change import _message
-
 from tests.reconciler.cli.conftest import Git, Hearth
 
 BLOCK = ("change", "block", "tiktok", "--for", "kids")

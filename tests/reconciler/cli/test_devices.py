@@ -6,11 +6,11 @@ import re
 import shlex
 
 import pytest
-from desired_state.scalars import ID_PATTERN
 from hypothesis import given
 from hypothesis import strategies as st
-from reconciler.leases import Seen, read_leases, read_neighbours, ready_lines, suggest_id, who_is_there
 
+from desired_state.scalars import ID_PATTERN
+from reconciler.leases import Seen, read_leases, read_neighbours, ready_lines, suggest_id, who_is_there
 from tests.bench import Bench
 from tests.renderers.homes import holm
 

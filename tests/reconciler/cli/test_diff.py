@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from reconciler.cli.diff import unified
 
+from reconciler.cli.diff import unified
 from tests.bench import Bench
 from tests.reconciler.cli.conftest import EXAMPLE, Git, Hearth
 

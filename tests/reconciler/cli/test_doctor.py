@@ -10,11 +10,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from reconciler.dhcp import Kind, Reply
 from reconciler.doctor import Grade, machine, network
 from reconciler.doctor.network import Interface, Listener
 from renderers.plan import DhcpProbe, DnsProbe, HomeNetwork, Plan
-
 from tests.bench import HEARTH, Bench, until
 from tests.conformance.lan import Lan, inside, missing
 

@@ -131,6 +131,22 @@ HOSTILE: dict[str, Callable[[Path, Git], None]] = {
     "an alias bomb": _files(**{"people.yaml": b"a: &a [x]\nb: &b [*a, *a]\npeople: [*b, *b]\n"}),
     "nothing in a file": _files(**{"household.yaml": b""}),
 }
+
+
+def _and_committed(make: Callable[[Path, Git], None]) -> Callable[[Path, Git], None]:
+    """Return the maker of the same folder as a repository with one unsigned commit of everything."""
+
+    def made(folder: Path, git: Git) -> None:
+        make(folder, git)
+        _empty_repository(folder, git)
+        git("-C", folder, "add", "--all")
+        git("-C", folder, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--message", "x")
+
+    return made
+
+
+_FILES = ("strange names", "a link", "binary", "enormous", "deep", "an alias bomb", "nothing in a file")
+HOSTILE |= {f"{name}, committed": _and_committed(HOSTILE[name]) for name in _FILES}
 COMMANDS = {
     "check": ("check", "{}"),
     "check --at": ("check", "{}", "--at", "main"),

@@ -7,8 +7,8 @@ import pty
 from pathlib import Path
 
 import pytest
-from desired_state.trust import walk
 
+from desired_state.trust import walk
 from tests.reconciler.cli.conftest import Git, Hearth
 
 

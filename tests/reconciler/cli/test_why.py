@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from reconciler.errors import Misused
 from reconciler.why import Asker, asker, explain, read_name
-
 from tests.bench import Bench
 from tests.renderers.homes import holm
 

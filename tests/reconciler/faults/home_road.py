@@ -30,7 +30,6 @@ from reconciler.lock import held
 from reconciler.probe import ask
 from reconciler.reconcile import reconcile
 from reconciler.settings import Paths, load
-
 from renderers import render
 from tests.bench import MAIN, Bench, end, until
 from tests.reconciler.faults import listener

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from reconciler import journal
 from reconciler.drift import DriftWatch
 from reconciler.durable import make_folder
 from reconciler.errors import Misused
@@ -20,8 +21,6 @@ from reconciler.generation import Generations
 from reconciler.journal import Desired, Ending, Health, Journal, Moment, Observed
 from reconciler.journal_file import JournalFile
 from renderers.artifact import RENDERER_VERSION, Artifact
-
-from reconciler import journal
 from tests.reconciler.artifacts import artifact
 
 _MOST_STEPS = 20

@@ -8,12 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
+from reconciler import generation, journal_file
 from reconciler.errors import Stalled
 from reconciler.generation import Generations
 from reconciler.journal import Health
 from renderers.artifact import Artifact
-
-from reconciler import generation, journal_file
 from tests.reconciler.artifacts import artifact
 from tests.reconciler.faults import strike
 from tests.reconciler.faults.campaign import Campaign

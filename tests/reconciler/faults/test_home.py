@@ -67,10 +67,10 @@ STORIES = {
 
 
 @pytest.fixture
-def road(family: Bench, memory: Path) -> Iterator[Callable[[str], HomeRoad]]:
+def road(benchs_family: Bench, memory: Path) -> Iterator[Callable[[str], HomeRoad]]:
     """Return a maker of roads; each ends with the test."""
-    bench = HomeBench(memory / "bench", family.words, free_port(), free_port())
-    shutil.copytree(family.folder, bench.folder, symlinks=True)
+    bench = HomeBench(memory / "bench", benchs_family.words, free_port(), free_port())
+    shutil.copytree(benchs_family.folder, bench.folder, symlinks=True)
     bench.git("remote", "set-url", "origin", bench.remote)
     bench.git("config", "user.signingkey", bench.folder / "anna.pub")
     bench.start_world()

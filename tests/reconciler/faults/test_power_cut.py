@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from reconciler import durable, generation
 from reconciler.durable import link_atomic, write_atomic
 from reconciler.generation import Generations
 from reconciler.journal import Health
 from renderers.artifact import Artifact
-
-from reconciler import durable, generation
 from tests.reconciler.artifacts import artifact
 from tests.reconciler.faults import card as cards
 from tests.reconciler.faults import strike

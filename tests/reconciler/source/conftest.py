@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pygit2
 import pytest
+
 from reconciler.source import Credentials, Limits, Source
 
 WHO = pygit2.Signature("Anna", "anna@home.arpa", 1_700_000_000, 0)

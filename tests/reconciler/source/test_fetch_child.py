@@ -12,8 +12,8 @@ import zlib
 from collections.abc import Iterator
 
 import pytest
-from reconciler.errors import Stalled, Transient
 
+from reconciler.errors import Stalled, Transient
 from tests.reconciler.source.conftest import Device, HttpHost, body, reply
 
 TIP = "1234567890" * 4

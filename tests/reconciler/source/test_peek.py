@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from reconciler.errors import Stalled, Transient
 
+from reconciler.errors import Stalled, Transient
 from tests.reconciler.source.conftest import Device, Household, HttpHost, reply
 
 TYPE = {"Content-Type": "application/x-git-upload-pack-advertisement"}

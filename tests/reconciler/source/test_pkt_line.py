@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from reconciler.source.pkt_line import AdvertisementError, advertised
 
 MAIN = "refs/heads/main"

@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from desired_state.history import Repository
 from desired_state.trust import Refused
 from reconciler.errors import HearthError, Stalled, Transient
 from reconciler.source import store
-
 from tests.reconciler.source.conftest import Device, Household, HttpHost, SshHost, make_key, reply
 
 TOKEN = "hearth-secret-1b7"

@@ -212,7 +212,7 @@ class SetUpstreams(Statement):
     needs = "dns"
     positional = ("upstreams",)
     upstreams: Upstreams
-    """Their addresses, in order of preference."""
+    """Their addresses. All are asked; the first answer counts."""
 
     def edits(self) -> Edits:
         """Return the new list."""

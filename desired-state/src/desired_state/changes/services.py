@@ -199,7 +199,7 @@ class AddDns(Statement):
     positional = ("upstreams",)
     mark = "+"
     upstreams: Upstreams
-    """The resolvers that answer for the rest of the internet, in order of preference."""
+    """The resolvers that answer for the rest of the internet. All are asked; the first answer counts."""
 
     def edits(self) -> Edits:
         """Return the new file."""

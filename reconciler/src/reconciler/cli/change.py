@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
 from desired_state.changes import (
     OFFERED,
     STATEMENTS,
@@ -28,7 +29,6 @@ from desired_state.changes import (
     read_words,
 )
 from desired_state.load import load
-
 from reconciler.cli.device import follow
 from reconciler.cli.output import emit, mark, say, styled
 from reconciler.cli.showing import risk_words, rows, show_rows
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from desired_state.changes import Change, Verdict
     from desired_state.load import DesiredState
     from desired_state.trust import TrustFiles
-
     from reconciler.cli.showing import Row
 
 _SUBJECT_LIMIT = 100

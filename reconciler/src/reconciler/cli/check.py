@@ -16,7 +16,6 @@ from reconciler.errors import HearthError, Misused, Stalled
 
 if TYPE_CHECKING:
     from desired_state.load import Loaded
-
     from renderers import Artifact
 
 
@@ -95,7 +94,6 @@ def findings(loaded: Loaded) -> dict[str, Any]:
 
 def _load_revision(folder: Path, revision: str) -> Loaded:
     from desired_state.load import load
-
     from reconciler.clone import Clone
 
     clone = Clone(folder)

@@ -22,7 +22,6 @@ from reconciler.settings import Paths, load
 
 if TYPE_CHECKING:
     from desired_state.load import DesiredState
-
     from renderers import Target
 
 _NOTHING_YET = "nothing"

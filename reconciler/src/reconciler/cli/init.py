@@ -23,7 +23,6 @@ from reconciler.errors import Misused
 
 if TYPE_CHECKING:
     from desired_state.history import Repository
-
     from reconciler.signing import SigningKey
 
 _SCHEMA = "# yaml-language-server: $schema={up}.git/hearth/schema/{name}.json"
@@ -181,7 +180,6 @@ def _household(files: dict[str, bytes]) -> str:
 def _repository(folder: Path, key: Path | None) -> tuple[Repository, Path | None]:
     """Make the repository, told to sign with the person's key; where they have none, one is made (the last part says where)."""
     from desired_state.history import Repository
-
     from reconciler.signing import new_key
 
     repository, made = Repository.create(folder), None
@@ -230,7 +228,6 @@ def _first_commit(
 ) -> tuple[str, ...]:
     """Write all files and sign the genesis commit over them. Return its eight words."""
     from desired_state.trust import first_trust, genesis_words, tree_sha256
-
     from reconciler.signing import configured_person, make_commit, read_public_key
 
     whole = {**files, **first_trust(household, _id_for(person), read_public_key(signing))}

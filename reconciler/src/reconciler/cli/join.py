@@ -20,7 +20,6 @@ from reconciler.settings import Paths, Settings, load, save
 
 if TYPE_CHECKING:
     from desired_state.trust import Beginning, VerifiedRevision
-
     from reconciler.home import Home
 
 _UNKNOWN = "0" * 40
@@ -56,16 +55,16 @@ def join(root: str, /, source: str, expected: str, interval: str, bench: tuple[i
     _check_same_home(before, beginning, new_home=flags["new_home"])
     _compare(beginning, expected)
     settings = settings.model_copy(update={"household": beginning.household, "genesis": beginning.genesis})
-    if flags["new_home"]:
-        paths.journal.unlink(missing_ok=True)
-        shutil.rmtree(paths.repository, ignore_errors=True)
     home = _home(paths, settings)
-    revision = home.verify(tip, home.journal.value.floor, lambda _: None)
+    revision = home.verify(tip, None if flags["new_home"] else home.journal.value.floor, lambda _: None)
     if not quiet:
         _introduce(beginning, revision)
         _ask(expected or None, "Are these the eight words that you were given?")
         _preview(home, revision)
         _ask("yes" if flags["yes"] else None, "Apply this to this machine?")
+    if flags["new_home"]:  # only now: whoever says no keeps the floor
+        paths.journal.unlink(missing_ok=True)
+        shutil.rmtree(paths.repository, ignore_errors=True)
     save(paths, settings)
     return _finish(paths, settings, beginning, as_json=quiet)
 
@@ -136,7 +135,6 @@ def _look(paths: Paths, settings: Settings) -> tuple[str, Beginning]:
     """Fetch main, and read what it says of its beginning."""
     from desired_state.history import HistoryError, Repository
     from desired_state.trust import Refused, beginning
-
     from reconciler.source import Credentials, Source
 
     source = Source(settings.source, Credentials.in_folder(paths.keys), paths.repository, paths.incoming)

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-from renderers.plan import DhcpProbe, DnsProbe, Probe
 
 from reconciler.cli.output import emit, say
 from reconciler.errors import Misused
 from reconciler.generation import Generations
 from reconciler.probe import ProbeResult, ask
 from reconciler.settings import Paths, load
+from renderers.plan import DhcpProbe, DnsProbe, Probe
 
 _WORDS = {
     "local": "a name of the home",

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+
 from desired_state.history import HistoryError, Repository
 from desired_state.trust import (
     Anchor,
@@ -32,7 +33,6 @@ from desired_state.trust import (
     verify as walk,
 )
 from desired_state.trust.line import line_down_to
-
 from reconciler.cli.output import emit, say, styled, table
 from reconciler.clone import Clone
 from reconciler.errors import Misused, Stalled

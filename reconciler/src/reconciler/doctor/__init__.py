@@ -8,8 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from renderers.plan import Plan
-
 from reconciler.doctor import home, machine, network
 from reconciler.doctor.diagnosis import Diagnosis, Grade, advice, bad
 from reconciler.errors import HearthError, Misused
@@ -18,6 +16,7 @@ from reconciler.journal import Journal
 from reconciler.journal_file import JournalFile
 from reconciler.settings import Paths, Settings, load
 from reconciler.source.url import Transport, parse_url
+from renderers.plan import Plan
 
 __all__ = ["Diagnosis", "Grade", "examine", "examine_machine"]
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from renderers.plan import Plan
-
 from reconciler.doctor.diagnosis import Diagnosis, advice, bad, ok
 from reconciler.drift import DriftWatch
 from reconciler.errors import HearthError
@@ -16,6 +14,7 @@ from reconciler.run import run
 from reconciler.settings import Paths, Settings
 from reconciler.source import Credentials, Source
 from reconciler.source.url import SourceUrl, Transport, parse_url
+from renderers.plan import Plan
 
 _BOOTED = Path("/run/systemd/system")
 _AGENT = "hearth-agent.service"

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from renderers.plan import DhcpProbe, HomeNetwork, Plan
-
 from reconciler.dhcp import Reply, offers
 from reconciler.doctor.diagnosis import Diagnosis, advice, bad, ok
 from reconciler.errors import HearthError, Transient
 from reconciler.run import run
+from renderers.plan import DhcpProbe, HomeNetwork, Plan
 
 _DISCOVER_SECONDS = 3.0
 _ANY = frozenset({"0.0.0.0", "::", "*"})  # noqa: S104 - what is looked for

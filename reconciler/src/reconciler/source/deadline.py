@@ -30,13 +30,16 @@ class Deadline(Generic[T]):
         """Return what the call returns, or raise what it raises.
 
         Raises:
-            DeadlineError: it did not end in time.
+            DeadlineError: it did not end in time, or there is no room for a thread (pthread_create(3), EAGAIN).
         """
         if self._running is not None and self._running.is_alive():
             raise DeadlineError
         outcome: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
         self._running = threading.Thread(target=self._run, args=(outcome,), daemon=True, name="peek")
-        self._running.start()
+        try:
+            self._running.start()
+        except RuntimeError:
+            raise DeadlineError from None
         try:
             result, error = outcome.get(timeout=self._seconds)
         except queue.Empty:
