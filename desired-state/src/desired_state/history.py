@@ -233,6 +233,15 @@ def write_durably() -> None:
     pygit2.settings.enable_fsync_gitdir(True)
 
 
+def unified_difference(path: str, before: bytes | None, after: bytes | None) -> str:
+    """Return the unified difference of a file's two contents as git shows it (git-diff(1)); None: the file is not there.
+
+    Bytes that are no text are replaced; a file with a NUL in it is only said to differ.
+    """
+    patch = pygit2.Patch.create_from(before, after, path, path, context_lines=3)
+    return bytes(patch.data).decode("utf-8", "replace")
+
+
 def global_setting(name: str) -> str | None:
     """Return a git setting of this person or machine, outside any repository; None if it is not set or cannot be read."""
     try:

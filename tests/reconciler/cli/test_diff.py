@@ -112,3 +112,11 @@ def test_a_file_that_is_no_text_is_named_and_not_shown() -> None:
 def test_a_last_line_feed_is_a_difference_too(before: bytes, after: bytes) -> None:
     """No two different files have an empty difference."""
     assert unified({"x": before}, {"x": after})["x"]
+
+
+@pytest.mark.timeout(20)
+def test_every_second_of_many_lines_changed_is_no_wait() -> None:
+    """A block list of the largest size, changed throughout: the comparison's time does not grow with its square."""
+    lines = [f"server=/tracker{number}.example/" for number in range(40_000)]
+    changed = [line if number % 2 else line.replace("tracker", "other") for number, line in enumerate(lines)]
+    assert unified({"x": "\n".join(lines).encode()}, {"x": "\n".join(changed).encode()})["x"].count("\n+") > 19_000

@@ -45,12 +45,11 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What differs: the changes as rows, the risk and why, and both sides' files and rendered files by path."""
+    """What differs: the changes as rows, the risk and why, and the rendered files' differences, and both digests."""
 
     rows: list[Row]
     risk: str | None
     reasons: tuple[str, ...]
-    household_files: Mapping[str, str]
     daemon_files: Mapping[str, str]
     digests: tuple[str | None, str | None]
 
@@ -105,7 +104,8 @@ def compare(before: Side, after: Side, target: Target) -> Comparison:
     """Compare two households in their own terms, and as rendered for `target`."""
     shown, risk, reasons = _judged(before, after)
     if before.trust != after.trust:
-        changed = ", ".join(unified(before.trust, after.trust))
+        paths = sorted({*before.trust, *after.trust})
+        changed = ", ".join(path for path in paths if before.trust.get(path) != after.trust.get(path))
         shown.append({"kind": "trust", "mark": "~", "sentence": f"Who may change this home: {changed}"})
         risk, reasons = "trust", ("it changes trust/",)
     files = [_rendered(side, target) for side in (before, after)]
@@ -113,7 +113,6 @@ def compare(before: Side, after: Side, target: Target) -> Comparison:
         rows=shown,
         risk=risk if shown else None,
         reasons=reasons if shown else (),
-        household_files=unified(before.files, after.files),
         daemon_files=unified(files[0][1], files[1][1]),
         digests=(files[0][0], files[1][0]),
     )
@@ -240,7 +239,7 @@ def _as_json(before: Side, after: Side, found: Comparison, *, with_files: bool) 
         "reasons": list(found.reasons),
         "daemon_files": dict(found.daemon_files),
     }
-    return {**whole, "household_files": dict(found.household_files)} if with_files else whole
+    return {**whole, "household_files": unified(before.files, after.files)} if with_files else whole
 
 
 def _show(before: Side, after: Side, found: Comparison, *, with_files: bool) -> None:
@@ -248,7 +247,7 @@ def _show(before: Side, after: Side, found: Comparison, *, with_files: bool) -> 
         say(f"{before.name} and {after.name} say the same.", kind="good")
         return
     show_rows(found.rows, risk_words(str(found.risk), found.reasons))
-    for path, text in found.household_files.items() if with_files else ():
+    for path, text in unified(before.files, after.files).items() if with_files else ():
         show_difference(path, text)
     for path, text in found.daemon_files.items():
         show_difference(path, text)

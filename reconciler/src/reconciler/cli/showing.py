@@ -5,8 +5,8 @@ Owns the looks, and the shape of their JSON. What the sentences say is `desired_
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import dropwhile
 from typing import TYPE_CHECKING
 
 from reconciler.cli.output import say, styled
@@ -46,29 +46,21 @@ def risk_words(risk: str, reasons: Sequence[str]) -> str:
 
 
 def unified(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> dict[str, str]:
-    """Return the unified difference (diff(1), -u) of each file that differs, by its path."""
+    """Return the unified difference of each file that differs, by its path."""
+    from desired_state.history import unified_difference
+
     paths = sorted(path for path in {*before, *after} if before.get(path) != after.get(path))
-    return {path: _one(path, before.get(path), after.get(path)) for path in paths}
+    return {path: unified_difference(path, before.get(path), after.get(path)) for path in paths}
 
 
 def show_difference(path: str, text: str) -> None:
     """Print one file's difference, coloured where a terminal wants it; a very long one is cut, and says so."""
     say()
     say(styled(path, "bold"))
-    lines = text.splitlines()[2:]
+    whole = text.split("\n")[:-1]
+    lines = list(dropwhile(lambda line: not line.startswith(("@", "Binary")), whole))
     for line in lines[:_LINES_SHOWN]:
         style = _STYLES.get(line[:1])
         say(styled(line, style) if style else line)
     if len(lines) > _LINES_SHOWN:
         say(styled(f"... and {len(lines) - _LINES_SHOWN} more lines: --json has all of them", "dim"))
-
-
-def _one(path: str, before: bytes | None, after: bytes | None) -> str:
-    try:
-        old, new = ((content or b"").decode().split("\n") for content in (before, after))
-    except UnicodeDecodeError:
-        old, new = [""], ["(not text)"]
-    name, newer = ("/dev/null" if content is None else path for content in (before, after))
-    if "" in (old[-1], new[-1]) and old[-1] == new[-1]:
-        old, new = old[:-1], new[:-1]
-    return "\n".join(difflib.unified_diff(old, new, name, newer, lineterm=""))
