@@ -140,7 +140,7 @@ def _other_files() -> str:
     return (
         "## Other files\n\n"
         "- `README.md`: for people; nothing reads it.\n"
-        "- `secrets/NAME.age`: one secret, encrypted with age. `hearth secret set NAME` writes it.\n"
+        "- `secrets/NAME.age`: one secret, encrypted with age. No service that needs one is run yet.\n"
         f"- `trust/`: {', '.join(f'`{name}`' for name in TRUST_FILES)}: who may move this home.\n"
     )
 

@@ -241,7 +241,5 @@ def _secrets(household: Household, known: Known) -> Iterator[Problem]:
     if household.mail:
         name = household.mail.relay.password.removeprefix("secret:")
         if name not in known.secrets:
-            message = (
-                f"needs secrets/{name}.age, which is not here: `hearth secret set {name}` makes it; a device needs it"
-            )
+            message = f"needs secrets/{name}.age, which is not here: the relay cannot run without it"
             yield advice(("mail", "relay", "password"), "missing-secret", message)
