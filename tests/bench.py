@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -32,7 +33,7 @@ from reconciler.journal import Journal
 from reconciler.journal_file import JournalFile
 from reconciler.lock import holder
 from reconciler.probe import ask
-from reconciler.settings import Paths
+from reconciler.settings import Paths, Settings, save
 from renderers.plan import DnsProbe
 
 TOP = Path(__file__).resolve().parent.parent
@@ -191,6 +192,23 @@ class Bench:
         ports = (str(self.port), str(self.upstream_port))
         words = ("join", self.remote, "--genesis", self.words, "--yes", "--bench", *ports, "--interval", interval)
         self.hearth(*words, "--json")
+
+    def pin(self) -> None:
+        """Write what joining writes down, without its questions and its look at the repository."""
+        household = (self.household / "household.yaml").read_text()
+        found = re.search(r"^id: (\S+)", household, re.MULTILINE)
+        assert found is not None
+        genesis = self.git("rev-list", "--max-parents=0", "HEAD")
+        ports = {"port": self.port, "upstream_port": self.upstream_port}
+        told = {
+            "source": str(self.remote),
+            "household": found[1],
+            "genesis": genesis,
+            "interval": "1h",
+            "units": "child",
+        }
+        self.paths.prepare()
+        save(self.paths, Settings.model_validate({**told, "bench": ports}))
 
     def start_agent(self, **environment: str) -> subprocess.Popen[bytes]:
         """Start the agent, as boot does."""

@@ -123,6 +123,8 @@ class Agent:
             self._notify(f"STATUS={outcome.ready.reason}: {outcome.ready.message}\nWATCHDOG=1"[:2000])
         except HearthError as error:
             self._home.reporter.log.warning("pass failed", reason=error.reason, message=str(error))
+        except OSError as error:
+            self._home.reporter.log.warning("pass failed", reason="StorageFailed", message=str(error))
         except Exception:  # noqa: BLE001 - the one broad net, at the top of the loop
             where = traceback.format_exc()[-1500:]  # as a field, so that the log makes it safe to show
             self._home.reporter.log.critical("this is a bug in Hearth; please report it", where=where)

@@ -244,11 +244,12 @@ def _observe(home: Home, seen: Pass) -> Observed:
 def _evidence(home: Home, seen: Pass, generation: Generation) -> health.Evidence:
     failed = [result for result in seen.results if not result.ok]
     words = home.serving.words(generation)
+    source_answers = seen.source_answers and (bool(failed) or home.source_answers())
     return health.Evidence(
         results=seen.results,
         served_seconds=home.serving.seconds(),
-        source_answers=seen.source_answers and (bool(failed) or home.source_answers()),
-        network_up=not (failed or words) or _network_up(home, generation.plan),
+        source_answers=source_answers,
+        network_up=not (failed or words or not source_answers) or _network_up(home, generation.plan),
         unit_words=words,
     )
 
@@ -266,7 +267,8 @@ def _recorded(home: Home, seen: Pass, step: Step) -> journal.Journal:
         return journal.record(state, step, now)
     running = home.generations.load(state.target).plan.probes if seen.results and state.target else ()
     trying = home.generations.load(step.desired.digest).plan.probes
-    known = health.baseline(running, seen.results, trying, source_answers=seen.source_answers)
+    outside = seen.source_answers and not home.source.is_local  # one on this very machine says nothing of the world
+    known = health.baseline(running, seen.results, trying, source_answers=outside)
     return journal.record(state, step, now, baseline=known, source_answered=seen.source_answers)
 
 

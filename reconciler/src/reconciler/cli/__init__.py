@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from reconciler.errors import HearthError, Misused
+from reconciler.errors import HearthError, Misused, Transient
 
 _COMMANDS = {
     "check": ("check", "Say what is wrong in a household folder, and what to write instead."),
@@ -97,8 +97,6 @@ def main() -> None:
     try:
         code = hearth.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
-    except HearthError as error:
-        _end(error, as_json=as_json)
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message())
         sys.exit(2)
@@ -114,6 +112,8 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except (HearthError, OSError) as error:
+        _end(error if isinstance(error, HearthError) else _storage_failed(error), as_json=as_json)
     except Exception as error:
         if os.environ.get("HEARTH_TRACEBACK"):
             raise
@@ -125,6 +125,12 @@ def main() -> None:
             ),
             as_json=as_json,
         )
+
+
+def _storage_failed(error: OSError) -> HearthError:
+    where = f"{error.filename}: " if error.filename else ""
+    remedy = "Run this as root (sudo)." if isinstance(error, PermissionError) else "`hearth doctor` looks at the disk."
+    return Transient("StorageFailed", f"{where}{error.strerror or error}.", remedy)
 
 
 def _end(error: HearthError, *, as_json: bool) -> None:

@@ -21,7 +21,7 @@ from reconciler.source.credentials import Credentials
 from reconciler.source.deadline import Deadline, DeadlineError
 from reconciler.source.failure import Failure, as_error
 from reconciler.source.peek import peek_for
-from reconciler.source.url import parse_url
+from reconciler.source.url import Transport, parse_url
 
 _ANSWER = re.compile(rb'\{"(?P<kind>tip|failure|done)": "(?P<value>[0-9a-z-]{0,40})"\}\n')
 _PASSED_ON = ("SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -58,6 +58,11 @@ class Source:
         self.store = store
         self.incoming = incoming
         self._peek = Deadline(peek_for(self._url, credentials, store), self._limits.peek_seconds)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the source is a repository on this very machine, which answers without any network."""
+        return self._url.transport is Transport.FILE
 
     def peek(self) -> str:
         """Ask the source, in one cheap request, for the commit id of main (40 hexadecimal digits). Writes nothing.
