@@ -165,10 +165,19 @@ def test_every_command_that_is_named_exists(page: Path) -> None:
     """No page sends a person to a command that this version does not have."""
     context = hearth.make_context("hearth", ["--root", "/"], resilient_parsing=True)
     verbs = hearth.get_command(context, "change")
-    for command, verb in re.findall(r"`(?:\$ |sudo )?hearth ([a-z]+)(?: ([a-z][a-z-]*))?", (TOP / page).read_text("utf-8")):
+    for command, verb in re.findall(
+        r"`(?:\$ |sudo )?hearth ([a-z]+)(?: ([a-z][a-z-]*))?", (TOP / page).read_text("utf-8")
+    ):
         assert command in hearth.list_commands(context), f"{page} names `hearth {command}`"
         if command == "change" and verb:
             assert verb in verbs.list_commands(context), f"{page} names `hearth change {verb}`"
+
+
+def test_every_function_on_the_way_of_a_commit_exists() -> None:
+    """The walk through the code in docs/architecture.md names no function that was renamed or removed."""
+    code = "".join(path.read_text("utf-8") for path in TOP.glob("*/src/**/*.py"))
+    named = set(re.findall(r"`(?:[A-Z]\w+\.)?(\w+)\(", (TOP / "docs/architecture.md").read_text("utf-8")))
+    assert {name for name in named if f"def {name}(" not in code} == set()
 
 
 @pytest.mark.parametrize("page", PAPER, ids=str)
