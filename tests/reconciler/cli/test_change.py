@@ -9,6 +9,7 @@ import pytest
 
 from reconciler.cli import change as change_module
 from reconciler.cli.change import _message
+from tests.bench import Bench
 from tests.reconciler.cli.conftest import Git, Hearth
 
 BLOCK = ("change", "block", "tiktok", "--for", "kids")
@@ -156,6 +157,15 @@ def test_how_a_pushed_change_ends_is_said(
     assert (said.code, words in said.out) == (code, True), said.out
 
 
+def test_a_change_is_followed_until_the_device_answers_with_it(bench: Bench) -> None:
+    """One command, from the wish to the effect."""
+    done = bench.hearth("change", "add-name", "music", "tv", "--push", check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "+ The name music.home.arpa leads to" in done.stdout
+    assert "✓ still answering     in effect after" in done.stdout
+    assert bench.lookup("music.home.arpa") == "192.168.10.30"
+
+
 def test_a_refused_push_keeps_the_commit_and_says_so(family: Path, hearth: Hearth, git: Git) -> None:
     """Without a remote the commit stays, and the exit code is not 0."""
     said = hearth(*BLOCK, "--push", "--json")
@@ -187,6 +197,8 @@ def test_what_holds_already_is_not_committed_again(family: Path, hearth: Hearth,
         (("block", "tiktok", "--fo", "kids"), 2, "--for"),
         (("block", "tiktok", "--for", "kidz"), 1, "did you mean kids?"),
         (("block",), 2, "Missing argument"),
+        (("block", "tiktokk"), 1, "did you mean tiktok?\n"),
+        (("block", "nonsense"), 1, "give it sites or domains"),
         (("remove-device", "printr"), 1, "did you mean printer?"),
         (("add-device", "x", "not-a-mac", "--name", "X"), 1, "mac is not a MAC address"),
         (("grant-access", "mia", "family", "write"), 1, "family"),

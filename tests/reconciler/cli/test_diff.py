@@ -96,9 +96,24 @@ def test_a_bare_repository_has_revisions_too(family: Path, blocked: None, hearth
 
 
 def test_on_a_device_it_is_what_would_change_now(bench: Bench) -> None:
-    """What was verified last, against what is in effect."""
-    done = bench.hearth("diff", check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    """What was verified last, against what is in effect; a pause keeps them apart."""
+    same = bench.hearth("diff", check=False)
+    assert same.returncode == 0, same.stdout + same.stderr
+    bench.hearth("suspend", "--for", "1h", "--reason", "Visitors")
+    bench.edit("devices.yaml", "192.168.10.30", "192.168.10.31")
+    bench.hearth("reconcile", check=False)
+    waiting = bench.hearth("diff", check=False)
+    assert waiting.returncode == 1, waiting.stdout + waiting.stderr
+    assert "192.168.10.31" in waiting.stdout.splitlines()[0]
+    assert "+192.168.10.31 tv.home.arpa tv" in waiting.stdout
+
+
+def test_before_anything_was_applied_all_of_it_would_change(joined: Bench) -> None:
+    """A device that has only joined says so, or that nothing was verified yet; it never fails."""
+    done = joined.hearth("diff", check=False)
+    assert done.returncode in {1, 2}
+    assert "Traceback" not in done.stderr
+    assert "bug" not in done.stderr
 
 
 def test_a_file_that_is_no_text_is_named_and_not_shown() -> None:

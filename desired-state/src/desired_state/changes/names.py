@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -53,7 +54,11 @@ class Block(Statement):
             return raw
         if block in SITES:
             return {**raw, "sites": [block]}
-        return {**raw, "block": block.replace(".", "-")[:31].strip("-"), "domains": [block]} if "." in block else raw
+        if "." in block:
+            return {**raw, "block": block.replace(".", "-")[:31].strip("-"), "domains": [block]}
+        close = get_close_matches(block[:64], SITES, n=1)
+        hint = f"did you mean {close[0]}?" if close else "give it sites or domains"
+        raise fault(f"has nothing to block, and its name is no well-known site: {hint}")
 
     def edits(self) -> Edits:
         """Return the new block."""

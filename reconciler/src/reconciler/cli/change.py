@@ -212,8 +212,7 @@ def _carry_out(
     try:
         after = make(before)
     except ChangeRefused as refused:
-        sentence = f"{refused.message[:1].upper()}{refused.message[1:]}".rstrip(".")
-        raise Stalled("ChangeRefused", f"{sentence}.", "Nothing was changed.") from None
+        raise Stalled("ChangeRefused", _sentence(refused.message), "Nothing was changed.") from None
     verdict = _judge(clone, head, before, after, trust)
     if not verdict.changes:
         raise Misused("NothingToChange", "That holds already, so nothing was changed.")
@@ -230,6 +229,13 @@ def _carry_out(
     return 1 if effect and effect["ended"] in {"refused", "taken back"} else 0
 
 
+def _sentence(clause: str) -> str:
+    """Return a clause as a sentence; what begins with a field's name begins with it as it is written."""
+    first = clause.partition(" ")[0]
+    whole = clause[:1].upper() + clause[1:] if first.isalpha() else clause
+    return whole if whole.endswith(("?", ".")) else f"{whole}."
+
+
 def _judge(clone: Clone, head: str, before: DesiredState, after: DesiredState, trust: TrustFiles | None) -> Verdict:
     """Judge by the edition that the home's policy names."""
     edition = trust.policy.risk_rules if trust else 1
@@ -237,7 +243,7 @@ def _judge(clone: Clone, head: str, before: DesiredState, after: DesiredState, t
     try:
         return judge(before, after, edition, past_people=past, source=clone.source_host())
     except UnknownEdition as unknown:
-        raise Misused("UnknownEdition", f"{str(unknown)[:1].upper()}{str(unknown)[1:]}.") from None
+        raise Misused("UnknownEdition", _sentence(str(unknown))) from None
 
 
 def _signer(clone: Clone, trust: TrustFiles | None, state: DesiredState) -> str | None:
