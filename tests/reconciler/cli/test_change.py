@@ -143,7 +143,7 @@ def test_push_sends_it_and_waits_only_where_a_device_is(family: Path, remote: Pa
     ("ended", "code", "words"),
     [
         ("in effect", 0, "✓ verified  ✓ checked  ✓ applied  ✓ still answering     in effect after"),
-        ("pushed", 0, "The Pi takes it up"),
+        ("pushed", 0, "A Pi takes main up"),
         ("taken back", 1, "The Pi has taken back it"),
         ("refused", 1, "The Pi has refused it"),
     ],
@@ -164,6 +164,15 @@ def test_a_change_is_followed_until_the_device_answers_with_it(bench: Bench) -> 
     assert "+ The name music.home.arpa leads to" in done.stdout
     assert "✓ still answering     in effect after" in done.stdout
     assert bench.lookup("music.home.arpa") == "192.168.10.30"
+
+
+def test_what_changes_no_daemon_is_in_effect_and_what_a_pause_holds_back_is_not(bench: Bench) -> None:
+    """Only what the device did is said of it: it took nothing back."""
+    code, said = bench.hearth_json("change", "rename-person", "mia", "Mia the Great", "--push")
+    assert (code, said["in_effect"]["ended"]) == (0, "in effect")
+    bench.hearth("suspend", "--for", "1h", "--reason", "Visitors")
+    code, said = bench.hearth_json("change", "add-name", "music", "tv", "--push")
+    assert (code, said["in_effect"]["ended"]) == (0, "pushed")
 
 
 def test_a_refused_push_keeps_the_commit_and_says_so(family: Path, hearth: Hearth, git: Git) -> None:

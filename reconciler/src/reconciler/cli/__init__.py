@@ -101,11 +101,8 @@ def main() -> None:
         print(error.format_message())
         sys.exit(2)
     except click.ClickException as error:
-        hint = (
-            error.ctx.get_usage_error_hint()
-            if isinstance(error, click.UsageError) and error.ctx and hasattr(error.ctx, "get_usage_error_hint")
-            else ""
-        )
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        hint = f"`{context.command_path} --help` shows how." if context else ""
         _end(Misused("Usage", error.format_message(), hint), as_json=as_json)
     except click.Abort:
         sys.exit(130)

@@ -9,7 +9,7 @@ import difflib
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -281,7 +281,8 @@ def _told(shown: Sequence[Row], verdict: Verdict, signer: str | None, wish: Wish
     try:
         yield
     except BaseException:
-        say()
+        if wish.signs:
+            say()
         raise
     if wish.signs:
         say(styled(f", signed by {signer or 'a key that this home does not know'}", "dim"))
@@ -337,13 +338,20 @@ def _keep(
 def _push(root: str, clone: Clone, commit: str, wish: Wish) -> dict[str, Any]:
     """Push with stock git, and follow the change where this machine can see the device."""
     began = time.monotonic()
-    finished = subprocess.run(["git", "push", "--quiet"], cwd=clone.folder, capture_output=wish.as_json, check=False)
+    try:
+        finished = subprocess.run(
+            ["git", "push", "--quiet"], cwd=clone.folder, capture_output=wish.as_json, check=False
+        )
+    except FileNotFoundError:
+        raise Transient(
+            "ProgramMissing", "git is not installed.", f"{commit[:7]} is committed: push it later."
+        ) from None
     if finished.returncode != 0:
         raise Transient("NotPushed", f"{commit[:7]} is committed but not pushed.", "`git push` shows why.")
-    try:
-        ended = follow(root, commit, as_json=True)
-    except HearthError:  # the push is done, and the device looks by itself soon
-        ended = "pushed"
+    ended = "pushed"
+    if clone.repository.branch() == "refs/heads/main":
+        with suppress(HearthError):  # the push is done, and the device looks by itself soon
+            ended = follow(root, commit, as_json=True)
     effect = {"ended": ended, "seconds": round(time.monotonic() - began, 2)}
     if not wish.as_json:
         _tell_effect(effect)
@@ -355,6 +363,6 @@ def _tell_effect(effect: Mapping[str, Any]) -> None:
     if effect["ended"] == "in effect":
         say(*(styled(f"{mark('good')} {gate} ", "green") for gate in _GATES), f"   in effect {after}")
     elif effect["ended"] == "pushed":
-        say("Pushed. The Pi takes it up within its interval (5 minutes unless set otherwise).", kind="good")
+        say("Pushed. A Pi takes main up within its interval (5 minutes unless set otherwise).", kind="good")
     else:
         say(f"The Pi has {effect['ended']} it {after}; nothing else changed. `hearth status` says why.", kind="bad")

@@ -20,6 +20,7 @@ import click
 from reconciler.cli.output import emit, say
 from reconciler.errors import Misused, Transient
 from reconciler.home import Home, write_gates
+from reconciler.journal import Journal
 from reconciler.journal_file import JournalFile
 from reconciler.lock import held, holder
 from reconciler.settings import Paths, Settings, load
@@ -97,7 +98,7 @@ def _show(gate: str, ok: bool, detail: str) -> None:
 def follow(root: str, commit: str, *, as_json: bool) -> str:
     """Let the device at `root`, if this machine is one, look now; return how the change `commit` ended there.
 
-    The answer is `in effect`, `refused`, `taken back`, or `pushed` where no device is within reach.
+    The answer is `in effect`, `refused`, `taken back`, or `pushed` where no device is within reach or it waits (a pause).
     """
     paths = Paths(Path(root))
     try:
@@ -107,10 +108,17 @@ def follow(root: str, commit: str, *, as_json: bool) -> str:
         run_pass(paths, settings, wait=True, quiet=as_json)
     except (Misused, PermissionError):
         return "pushed"
-    journal = JournalFile(paths.journal).value
-    if journal.confirmed and journal.confirmed.revision == commit:
+    return _ending(JournalFile(paths.journal).value, commit)
+
+
+def _ending(journal: Journal, commit: str) -> str:
+    desired, confirmed = journal.desired, journal.confirmed
+    same = desired and confirmed and desired.revision == commit and desired.digest == confirmed.digest
+    if same or (confirmed and confirmed.revision == commit):
         return "in effect"
-    return "refused" if journal.refused else "taken back"
+    if any(obstacle and obstacle.revision == commit for obstacle in (journal.refused, journal.stalled)):
+        return "refused"
+    return "taken back" if journal.failure and journal.failure.revision == commit else "pushed"
 
 
 def _ask_agent(paths: Paths, *, as_json: bool, quiet: bool) -> int:
