@@ -1,0 +1,1 @@
+"""Speed and memory, measured against targets: `benchmarks/run` writes docs/benchmarks.md."""

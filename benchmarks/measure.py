@@ -1,0 +1,104 @@
+"""What a process costs, as the kernel counts it: CPU time, memory, bytes written, system calls.
+
+CPU time (user and system) and not wall-clock time, because the machine may be busy with other things.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import statistics
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_CALL = re.compile(r"^\d+ +(?:\d+\.\d+ )?(\w+)\(", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the results. `limit` is what was asked for; `at_most` says on which side of it."""
+
+    what: str
+    value: float
+    unit: str
+    limit: float | None = None
+    at_most: bool = True
+
+    @property
+    def held(self) -> bool:
+        """Whether the target, if there is one, holds."""
+        if self.limit is None:
+            return True
+        return self.value <= self.limit if self.at_most else self.value >= self.limit
+
+    @property
+    def target(self) -> str:
+        """The target in words."""
+        if self.limit is None:
+            return ""
+        return f"at {'most' if self.at_most else 'least'} {self.limit:g} {self.unit}".rstrip()
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The least CPU time (ms) of several runs, their median, and the largest resident memory (MB)."""
+
+    cpu_ms: float
+    median_ms: float
+    peak_mb: float
+
+
+def cost(
+    argv: Sequence[str | Path], *, runs: int, env: Mapping[str, str], before: Callable[[], object] = lambda: None
+) -> Cost:
+    """Run a command several times, each after `before`; it must succeed. What it starts and waits for counts (getrusage(2))."""
+    used, peak = [], 0
+    for _ in range(runs):
+        before()
+        process = subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0, f"{argv} ended with {process.returncode}"
+        used.append((usage.ru_utime + usage.ru_stime) * 1000)
+        peak = max(peak, usage.ru_maxrss)
+    return Cost(round(min(used), 1), round(statistics.median(used), 1), round(peak / 1024, 1))
+
+
+def cpu_seconds(pid: int) -> float:
+    """The CPU time of all threads of a process, past ones too, to the nanosecond (clock_getcpuclockid(3))."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def children_cpu_seconds(pid: int) -> float:
+    """The CPU time of the children that a process has waited for (proc(5), /proc/PID/stat, fields 16 and 17)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory(pid: int) -> dict[str, float]:
+    """Resident and proportional memory in MB (proc(5), smaps_rollup)."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    sizes = {name: int(size) / 1024 for name, size, *_ in (line.split() for line in lines)}
+    return {"rss": round(sizes["Rss:"], 1), "pss": round(sizes["Pss:"], 1)}
+
+
+def written(pid: int) -> dict[str, int]:
+    """What a process has written: bytes given to write(2) and its kin, and bytes sent towards a disk (proc(5), io)."""
+    lines = (line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
+    return {name: int(value) for name, value in lines if name in {"wchar", "write_bytes"}}
+
+
+def system_calls(pid: int, seconds: float) -> Counter[str]:
+    """Watch a running process and all its threads, and count their system calls by name."""
+    with tempfile.NamedTemporaryFile("r") as trace:
+        watcher = subprocess.Popen(["strace", "-f", "-qq", "-p", str(pid), "-o", trace.name], stderr=subprocess.DEVNULL)
+        time.sleep(seconds)
+        watcher.send_signal(signal.SIGINT)
+        watcher.wait(10)
+        return Counter(_CALL.findall(trace.read()))
