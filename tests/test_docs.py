@@ -166,7 +166,7 @@ def test_every_command_that_is_named_exists(page: Path) -> None:
     context = hearth.make_context("hearth", ["--root", "/"], resilient_parsing=True)
     verbs = hearth.get_command(context, "change")
     for command, verb in re.findall(
-        r"`(?:\$ |sudo )?hearth ([a-z]+)(?: ([a-z][a-z-]*))?", (TOP / page).read_text("utf-8")
+        r"`(?:\$ |sudo )?hearth ([a-z]+)(?: ([a-z][a-z0-9-]*))?", (TOP / page).read_text("utf-8")
     ):
         assert command in hearth.list_commands(context), f"{page} names `hearth {command}`"
         if command == "change" and verb:
