@@ -19,7 +19,7 @@ from pathlib import Path
 from desired_state.folder import read_folder
 from desired_state.history import Repository
 from desired_state.load import load as load_household
-from desired_state.trust import Anchor, verify
+from desired_state.trust import Anchor, Refused, verify
 from reconciler.clock import SystemClock
 from reconciler.errors import HearthError, Misused, Transient
 from reconciler.generation import Generations
@@ -222,7 +222,10 @@ class HomeRoad:
         assert state.floor in self._commits, "I2: the floor is a commit that is not ours"
         settings = load(paths)
         anchor = Anchor(settings.household, settings.genesis, None)
-        proven = verify(Repository.open(paths.repository), state.floor, anchor)
+        try:
+            proven = verify(Repository.open(paths.repository), state.floor, anchor)
+        except Refused as refused:
+            raise AssertionError(f"I2: the floor is not verified: {refused.sentence}") from None
         line = [step.commit for step in proven.steps]
         assert self._commits[0] in line, "I2: the floor sank"
         assert now is None or self._made_from[now] in line, "I2: an unverified generation is active"
