@@ -8,15 +8,19 @@ Joining the same home again keeps its beginning and its trust floor.
 from __future__ import annotations
 
 import shutil
-import socket
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.deploy_key import make_keys
 from reconciler.cli.output import emit, say, table
-from reconciler.errors import Misused, Stalled, Transient
+from reconciler.errors import HearthError, Misused, Stalled
+from reconciler.lock import held, holder
 from reconciler.settings import Paths, Settings, load, save
+from reconciler.source.url import parse_url
+from reconciler.units import plain
 
 if TYPE_CHECKING:
     from desired_state.trust import Beginning, VerifiedRevision
@@ -44,35 +48,83 @@ _UNKNOWN = "0" * 40
 @click.pass_obj
 def join(root: str, /, source: str, expected: str, interval: str, bench: tuple[int, int] | None, **flags: bool) -> int:
     """Join this machine to the home whose repository is at SOURCE (a git URL)."""
-    if (flags["yes"] or flags["as_json"]) and not expected:
-        raise Misused("NeedsWords", "Joining without a question needs the eight words.", "Add --genesis and the words.")
+    wish = _Wish(expected, **flags)
     paths = Paths(Path(root))
-    paths.prepare()
-    quiet = flags["as_json"]
     settings, before = _settings(source, interval, bench), _joined(paths)
-    _make_keys(paths, settings, quiet=quiet)
+    fresh = not paths.state.exists()
+    paths.prepare()
+    make_keys(paths, parse_url(settings.source), quiet=wish.as_json)
+    try:
+        with held(paths.lock):
+            beginning = _bind(paths, settings, before, wish)
+    except BaseException:
+        _leave_nothing(paths, fresh=fresh)
+        raise
+    return _finish(paths, load(paths), beginning, as_json=wish.as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What the command was told: the eight words, if any, and how much is to be asked."""
+
+    expected: str
+    yes: bool
+    new_home: bool
+    as_json: bool
+
+    def __post_init__(self) -> None:
+        if (self.yes or self.as_json) and not self.expected:
+            raise Misused(
+                "NeedsWords", "Joining without a question needs the eight words.", "Add --genesis and the words."
+            )
+        if self.as_json and not self.yes:
+            raise Misused("NeedsYes", "With --json nothing can be asked.", "Add --yes to apply without a question.")
+
+
+def _bind(paths: Paths, settings: Settings, before: Settings | None, wish: _Wish) -> Beginning:
+    """Look, compare, verify, show and ask; only then write down that this machine belongs to that home."""
     tip, beginning = _look(paths, settings)
-    _check_same_home(before, beginning, new_home=flags["new_home"])
-    _compare(beginning, expected)
+    _check_same_home(before, beginning, new_home=wish.new_home)
+    _compare(beginning, wish.expected)
     settings = settings.model_copy(update={"household": beginning.household, "genesis": beginning.genesis})
     home = _home(paths, settings)
-    revision = home.verify(tip, None if flags["new_home"] else home.journal.value.floor, lambda _: None)
-    if not quiet:
+    leaving = wish.new_home and before is not None and before.genesis != beginning.genesis
+    revision = home.verify(tip, None if leaving else home.journal.value.floor, lambda _: None)
+    if not wish.as_json:
         _introduce(beginning, revision)
-        _ask(expected or None, "Are these the eight words that you were given?")
-        _preview(home, revision)
-        _ask("yes" if flags["yes"] else None, "Apply this to this machine?")
-    if flags["new_home"]:  # only now: whoever says no keeps the floor
-        paths.journal.unlink(missing_ok=True)
-        shutil.rmtree(paths.repository, ignore_errors=True)
+        _ask(wish.expected or None, "Are these the eight words that you were given?")
+        _preview(paths, settings, home, revision)
+        if leaving and before:
+            say(f"It leaves {before.household}, with its trust floor and the way back to what it ran.", kind="note")
+        _ask("yes" if wish.yes else None, "Apply this to this machine?")
+    if leaving:
+        _forget_home(paths)
     save(paths, settings)
-    return _finish(paths, settings, beginning, as_json=quiet)
+    return beginning
+
+
+def _forget_home(paths: Paths) -> None:
+    """Drop what ties this machine to the home before: its floor, and the store that the floor could be found in again."""
+    shutil.rmtree(paths.repository, ignore_errors=True)
+    shutil.rmtree(paths.incoming, ignore_errors=True)
+    paths.journal.unlink(missing_ok=True)
+
+
+def _leave_nothing(paths: Paths, *, fresh: bool) -> None:
+    """Take away what a joining that did not happen has made. A deploy key stays, with the note of its host."""
+    shutil.rmtree(paths.incoming, ignore_errors=True)
+    if not fresh:
+        return
+    shutil.rmtree(paths.repository, ignore_errors=True)
+    if not paths.deploy_key.exists():
+        shutil.rmtree(paths.state, ignore_errors=True)
+    shutil.rmtree(paths.run, ignore_errors=True)
 
 
 def _settings(source: str, interval: str, bench: tuple[int, int] | None) -> Settings:
     from pydantic import ValidationError
 
-    place = str(Path(source).resolve()) if Path(source).exists() else source
+    place = str(Path(source).resolve()) if _is_here(source) else source
     ports = {"port": bench[0], "upstream_port": bench[1]} if bench else None
     try:
         return Settings.model_validate({
@@ -84,6 +136,13 @@ def _settings(source: str, interval: str, bench: tuple[int, int] | None) -> Sett
         raise Misused("BadOption", f"{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}.") from None
 
 
+def _is_here(source: str) -> bool:
+    try:
+        return source != "" and Path(source).exists()
+    except (OSError, ValueError):  # too long for a path, or with a NUL
+        return False
+
+
 def _joined(paths: Paths) -> Settings | None:
     try:
         return load(paths)
@@ -91,44 +150,6 @@ def _joined(paths: Paths) -> Settings | None:
         if error.reason == "NotJoined":
             return None
         raise
-
-
-def _make_keys(paths: Paths, settings: Settings, *, quiet: bool) -> None:
-    """Make this device's own key, and for a source over SSH a deploy key, and note the host's key."""
-    from reconciler.signing import new_key
-    from reconciler.source.url import Transport, parse_url
-
-    if not (paths.keys / "device").exists():
-        new_key(paths.keys / "device", f"hearth device {socket.gethostname()}")
-    url = parse_url(settings.source)
-    if url.transport is not Transport.SSH:
-        return
-    if not paths.deploy_key.exists():
-        new_key(paths.deploy_key, f"hearth deploy key of {socket.gethostname()}")
-        public = paths.deploy_key.with_name("deploy.pub").read_text("ascii").strip()
-        if not quiet:
-            say(
-                "This machine has a key of its own for reading the repository. Add it at the git host as a read-only deploy key:"
-            )
-            say(f"  {public}")
-            click.prompt("Press Enter once it is there", default="", show_default=False)
-    if not paths.known_hosts.exists():
-        _note_host(paths, url.host, url.port or 22, quiet=quiet)
-
-
-def _note_host(paths: Paths, host: str, port: int, *, quiet: bool) -> None:
-    """Note the keys that the git host shows today; from now on it must show one of them."""
-    from reconciler.run import run
-
-    found = run(["ssh-keyscan", "-T", "10", "-p", str(port), host], seconds=20)
-    lines = [line for line in found.output.decode("ascii", "replace").splitlines() if line and not line.startswith("#")]
-    if not lines:
-        raise Transient("SourceUnreachable", f"{host} shows no SSH key.", "Check the address and the network.")
-    paths.known_hosts.write_text("\n".join(lines) + "\n", "ascii")
-    prints = run(["ssh-keygen", "-l", "-f", str(paths.known_hosts)], seconds=10).output.decode("ascii", "replace")
-    if not quiet:
-        say(f"{host} shows these keys; compare them with the ones that it publishes:")
-        say("".join(f"  {line}\n" for line in prints.splitlines()).rstrip())
 
 
 def _look(paths: Paths, settings: Settings) -> tuple[str, Beginning]:
@@ -149,14 +170,13 @@ def _look(paths: Paths, settings: Settings) -> tuple[str, Beginning]:
 
 
 def _check_same_home(before: Settings | None, beginning: Beginning, *, new_home: bool) -> None:
-    if before is None or before.genesis == beginning.genesis:
+    if before is None or before.genesis == beginning.genesis or new_home:
         return
-    if not new_home:
-        raise Misused(
-            "OtherHome",
-            f"This machine has joined another home ({before.household}).",
-            "To leave it, with its trust floor and the way back to what it ran: add --new-home. Families' files stay.",
-        )
+    raise Misused(
+        "OtherHome",
+        f"This machine has joined another home ({before.household}).",
+        "To leave it, with its trust floor and the way back to what it ran: add --new-home. Families' files stay.",
+    )
 
 
 def _compare(beginning: Beginning, expected: str) -> None:
@@ -196,36 +216,58 @@ def _introduce(beginning: Beginning, revision: VerifiedRevision) -> None:
 
 
 def _ask(answered: str | None, question: str) -> None:
-    if not answered and not click.confirm(question, default=False):
+    if answered:
+        return
+    try:
+        agreed = click.confirm(question, default=False)
+    except click.Abort:
+        agreed = False
+    if not agreed:
         raise Misused(
             "NotConfirmed", "Nothing was joined, and nothing was changed.", "Call it again when you are ready."
         )
 
 
-def _preview(home: Home, revision: VerifiedRevision) -> None:
-    """Show what would be applied: the daemons and their files."""
+def _preview(paths: Paths, settings: Settings, home: Home, revision: VerifiedRevision) -> None:
+    """Show what would be applied, the daemons and their files, and what on this machine is in its way."""
+    from reconciler.cli.doctor import show
+    from reconciler.doctor import Grade, examine_machine
+
     artifact = home.render(revision)
     say("These daemons would run, with these files:")
     table([(unit.name, f"{len(unit.restart) + len(unit.reload)} files") for unit in artifact.plan.units], indent=2)
     say(f"sha256:{artifact.digest}")
+    wrong = show(one for one in examine_machine(paths, settings, artifact.plan) if one.grade is not Grade.OK)
+    if not wrong:
+        say("Nothing on this machine is in its way.", kind="good")
 
 
 def _finish(paths: Paths, settings: Settings, beginning: Beginning, *, as_json: bool) -> int:
-    """Start the agent where systemd runs the units; say the next step elsewhere."""
-    if settings.units == "systemd":
-        from reconciler.run import run
-
-        run(["systemctl", "enable", "--now", "hearth-agent.service"], seconds=60)
+    """Start the agent where systemd runs the units, afresh if it ran already; say the next step elsewhere."""
+    problem = _start_agent() if settings.units == "systemd" else ""
     if as_json:
-        emit(
-            {
-                "household": beginning.household,
-                "genesis": beginning.genesis,
-                "genesis_words": " ".join(beginning.words),
-                "source": settings.source,
-            }
-        )
+        words = " ".join(beginning.words)
+        joined = {"household": beginning.household, "genesis": beginning.genesis, "genesis_words": words}
+        emit({**joined, "source": settings.source, "agent_problem": problem or None})
         return 0
     say("Joined.", kind="good")
-    say("Watch it: hearth status" if settings.units == "systemd" else f"Start it: hearth --root {paths.root} agent")
+    if problem:
+        say(problem, kind="note")
+    elif settings.units == "systemd":
+        say("Watch it: hearth status")
+    else:
+        verb = "Start it anew" if holder(paths.agent) else "Start it"
+        say(f"{verb}: hearth --root {paths.root} agent")
     return 0
+
+
+def _start_agent() -> str:
+    """Enable and start the agent; return what keeps it from starting, in words, or nothing."""
+    from reconciler.run import run
+
+    try:
+        done = [run(["systemctl", verb, "hearth-agent.service"], seconds=120) for verb in ("enable", "restart")]
+    except HearthError as error:
+        return f"The agent could not be started: {error}"
+    failed = next((one for one in done if one.code != 0), None)
+    return f"The agent did not start: {plain(failed.text)}" if failed else ""
