@@ -73,6 +73,13 @@ def test_a_change_of_trust_is_seen(family: Path, hearth: Hearth) -> None:
     assert said.json["changes"][0]["sentence"] == "Who may change this home: trust/owners"
 
 
+def test_a_plain_folder_says_nothing_about_trust(family: Path, hearth: Hearth) -> None:
+    """A draft without trust/ is compared in what it says about the home."""
+    shutil.copytree(family, "../draft", ignore=shutil.ignore_patterns(".git", "trust"))
+    assert hearth("diff", "HEAD", "../draft").code == 0
+    assert hearth("diff", "../draft", ".").code == 0
+
+
 def test_an_unsigned_commit_can_be_looked_at(family: Path, hearth: Hearth, git: Git) -> None:
     """A draft is read before anybody signs it."""
     devices = Path("devices.yaml")

@@ -7,7 +7,7 @@ what was verified since. Nothing is fetched.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +103,7 @@ def diff(
 def compare(before: Side, after: Side, target: Target) -> Comparison:
     """Compare two households in their own terms, and as rendered for `target`."""
     shown, risk, reasons = _judged(before, after)
-    if before.trust != after.trust:
+    if before.state and before.trust != after.trust:
         paths = sorted({*before.trust, *after.trust})
         changed = ", ".join(path for path in paths if before.trust.get(path) != after.trust.get(path))
         shown.append({"kind": "trust", "mark": "~", "sentence": f"Who may change this home: {changed}"})
@@ -153,12 +153,12 @@ def _chosen(before: str | None, after: str | None, here: Path) -> tuple[Side, Si
     first = _side(before, here) if before is not None else _revision(Clone(here), "HEAD")
     second = _side(after, here) if after is not None else _here(here)
     if not (first.trust and second.trust) and any(Path(name).is_dir() for name in (before, after) if name):
-        plain = [  # a folder of plain files, compared with a home's repository
-            Side(side.name, {path: side.files[path] for path in side.files.keys() - side.trust}, side.state)
-            for side in (first, second)
-        ]
-        return plain[0], plain[1]
+        return _without_trust(first), _without_trust(second)  # a folder of plain files and a home's repository
     return first, second
+
+
+def _without_trust(side: Side) -> Side:
+    return replace(side, files={path: content for path, content in side.files.items() if path not in side.trust})
 
 
 def _side(name: str, here: Path) -> Side:

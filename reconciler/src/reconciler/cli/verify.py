@@ -64,7 +64,7 @@ def verify(repository: Path, *, start: str, expected: str, as_json: bool) -> int
     clone = _open(repository)
     with _readable():
         tip = _main(clone)
-        begins = _beginning(clone.repository, tip)
+        begins = beginning(clone.repository, tip)
         _compare(begins, words)
         floor = clone.resolve(start) if start else None
         walked = _walk(clone.repository, tip, Anchor(begins.household, begins.genesis, floor))
@@ -90,8 +90,11 @@ def _open(repository: Path) -> Clone:
 
 @contextmanager
 def _readable() -> Iterator[None]:
+    """Turn what the history raises before or after the walk into the command's errors."""
     try:
         yield
+    except Refused as refused:
+        raise Stalled(refused.reason, refused.sentence, refused.remedy) from None
     except HistoryError as error:
         raise Misused("RepositoryUnreadable", f"{error.message}.", error.remedy) from None
 
@@ -105,13 +108,6 @@ def _main(clone: Clone) -> str:
             "NoMain", f"{clone.folder} has no branch main.", "A home lives on main; `hearth init` begins one."
         )
     return commit
-
-
-def _beginning(repository: Repository, tip: str) -> Beginning:
-    try:
-        return beginning(repository, tip)
-    except Refused as refused:
-        raise Stalled(refused.reason, refused.sentence, refused.remedy) from None
 
 
 def _compare(begins: Beginning, words: tuple[str, ...]) -> None:
