@@ -20,6 +20,8 @@ from desired_state.trust.refusal import Refused
 
 _KINDS: Mapping[Kind, ObjectType] = {"commit": ObjectType.COMMIT, "tree": ObjectType.TREE, "blob": ObjectType.BLOB}
 _INFO_LIMIT = 8_192
+_CACHE_BYTES = 1024**2
+"""Of objects that libgit2 keeps read: by default it keeps up to 256 MB, and a walk looks at each but once."""
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -51,6 +53,7 @@ class Repository:
             HistoryError: there is none, or libgit2 cannot read it.
             Refused: rule 1: it is shallow, has grafts, replacements or other alternates.
         """
+        pygit2.settings.cache_max_size(_CACHE_BYTES)
         with _said(f"{path} cannot be opened as a git repository"):
             repository = pygit2.Repository(str(path), RepositoryOpenFlag.NO_SEARCH)
         _refuse_tricks(repository, path, borrows)
