@@ -54,16 +54,17 @@ def _run(name: str) -> list[Figure]:
 
 
 def _page(found: dict[str, list[Figure]]) -> str:
-    parts = [
+    head = (
         "# Speed and memory\n\nWritten by `benchmarks/run`; run it again to measure your machine, or one part of it: "
         f"`benchmarks/run {next(iter(SUITES))}`.\nCPU time is user and system together, the least of several runs, because other work on "
         "the machine can only add to it.\nFigures that stand side by side come from one run.\n\n"
         f"Measured on {datetime.now(UTC):%Y-%m-%d}, commit {_commit()}, on {_machine()}.\n"
-    ]
+    )
+    parts = [head]
     for name, figures in found.items():
         lines = "\n".join(map(_row, figures))
-        head = "| what | measured | target | |\n|---|---:|---|---|\n"
-        parts.append(f"## {SUITES[name]}\n\n`benchmarks/run {name}`. {_NOTES[name]}\n\n{head}{lines}\n")
+        columns = "| what | measured | target | |\n|---|---:|---|---|\n"
+        parts.append(f"## {SUITES[name]}\n\n`benchmarks/run {name}`. {_NOTES[name]}\n\n{columns}{lines}\n")
     return "\n".join(parts)
 
 

@@ -16,12 +16,12 @@ import time
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from benchmarks.measure import Figure, cost
 from desired_state import sshsig
 from desired_state.history import Repository
 from desired_state.trust import Anchor, first_trust, verify
 from desired_state.trust.commit import Person, compose, with_signature
-
-from benchmarks.measure import Figure, cost
 
 COMMITS, FEWER = 10_000, 1_000
 SHOWN = 200
