@@ -32,6 +32,8 @@ _AFRESH = 0
 _HEAVY = "renderers.compose"
 """What is imported only when a change is prepared."""
 _STOP = frozenset({signal.SIGTERM, signal.SIGINT})
+ASKING = frozenset({signal.SIGUSR1})
+"""What asks for a pass. Whoever runs an agent blocks it before and after: by default it would end the process."""
 
 
 def retry_seconds(failures: int, interval: float) -> float:
@@ -144,9 +146,11 @@ def _signals() -> Iterator[tuple[int, int]]:
     os.set_blocking(writing, False)
     before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     old = {number: signal.signal(number, lambda *_: None) for number in (*_STOP, signal.SIGUSR1)}
+    mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKING)
     try:
         yield reading, writing
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for number, handler in old.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(before)

@@ -37,8 +37,9 @@ _GATES = {
 @click.pass_obj
 def agent(root: str, /) -> None:
     """Keep this machine in the state that its repository describes, until SIGTERM. SIGUSR1 asks for a pass now."""
-    from reconciler.agent import Agent, systemd_notifier
+    from reconciler.agent import ASKING, Agent, systemd_notifier
 
+    signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)  # it waits until the agent listens, also over the exec below
     paths = Paths(Path(root))
     settings = load(paths)
     paths.prepare()
