@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli.output import emit, say, styled, table
+from reconciler.conditions import Condition
 from reconciler.errors import Misused, Transient
 from reconciler.journal import Attempt, Ending, Journal
 from reconciler.journal_file import JournalFile
@@ -58,7 +59,7 @@ def status(root: str, /, *, as_json: bool) -> int:
 def history(root: str, /, *, everything: bool, as_json: bool) -> int:
     """Tell what happened: each change in sentences, who signed it, and what came of it here."""
     paths = Paths(Path(root))
-    journal, settings = JournalFile(paths.journal).value, load(paths)
+    settings, journal = load(paths), JournalFile(paths.journal).value
     entries = _entries(paths, settings, journal, limit=None if everything else _RECENT)
     if as_json:
         emit(entries)
@@ -73,13 +74,24 @@ def history(root: str, /, *, everything: bool, as_json: bool) -> int:
 
 
 def _read_status(paths: Paths) -> dict[str, Any]:
+    """Return what the last pass wrote.
+
+    Raises:
+        Transient: none has looked since the machine started. Misused: the file is not what a pass writes.
+    """
     try:
         known: dict[str, Any] = json.loads(paths.status.read_text("utf-8"))
+        for kind in ("Ready", *(kind for _, kind, _ in _GATES)):
+            Condition.from_json(_condition(known, kind))
     except FileNotFoundError:
+        applied = JournalFile(paths.journal).value.confirmed
+        last = f" Last in effect: {_title(paths, applied.revision)}." if applied else ""
         raise Transient(
-            "NotLookedYet", "Nothing has looked at this home since the machine started.", "sudo hearth reconcile"
+            "NotLookedYet",
+            f"Nothing has looked at this home since the machine started.{last}",
+            "sudo hearth reconcile looks; `hearth doctor` says whether the agent runs.",
         ) from None
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, TypeError, StopIteration, RecursionError):
         raise Misused(
             "StatusUnreadable", f"{paths.status} cannot be read.", "sudo hearth reconcile writes it anew."
         ) from None
