@@ -110,9 +110,9 @@ def _show_status(paths: Paths, settings: Settings, known: Mapping[str, Any], *, 
     say()
     journal = JournalFile(paths.journal).value
     applied = journal.confirmed
-    rows = [("source", f"{settings.source}, looked at {_time(paths.status.stat().st_mtime)}")]
+    rows = [("source", f"{settings.source}, looked at {_short(paths.status.stat().st_mtime)}")]
     if applied:
-        rows.append(("in effect", f"{_title(paths, applied.revision)}, since {_time(applied.at)}"))
+        rows.append(("in effect", f"{_title(paths, applied.revision)}, since {_short(applied.at)}"))
         rows.append(("digest", f"sha256:{applied.digest}"))
     table(rows, indent=2)
     say()
@@ -195,3 +195,8 @@ def _title(paths: Paths, commit: str) -> str:
 def _time(seconds: float) -> str:
     """Return a local time for people and scripts alike: RFC 3339 with its offset."""
     return datetime.fromtimestamp(int(seconds)).astimezone().isoformat()
+
+
+def _short(seconds: float) -> str:
+    """Return a local time as people read it."""
+    return f"{datetime.fromtimestamp(int(seconds)).astimezone():%Y-%m-%d %H:%M}"

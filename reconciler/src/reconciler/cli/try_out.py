@@ -67,6 +67,8 @@ def _show(probes: Sequence[Probe], results: Sequence[ProbeResult]) -> None:
             say(f"{name} at {probe.server}")
         resolver = name
         said = result.message.replace(f" at {probe.server}", "", 1)
+        if result.ok and probe.expect == "answered":  # what is asked has no address, so that no cache can answer it
+            said = f"{probe.question}: answered"
         say(f"{_WORDS.get(what, what):<32} {said}", kind="good" if result.ok else "bad", indent=2)
     bad = sum(not result.ok for result in results)
     say(f"{bad} of {len(results)} did not go well. `hearth doctor` looks for the cause." if bad else "All of it works.")

@@ -104,7 +104,8 @@ def _blocked(home: Household, name: str, one: dict[str, Any]) -> str:
 
 
 def _by(one: dict[str, Any]) -> str:
-    return f",{_when(one)} signed by {' and '.join(one['signed_by'])}"
+    words = (_when(one).strip(), f"signed by {' and '.join(one['signed_by'])}")
+    return "".join(f", {word}" for word in words if word)
 
 
 def _when(one: dict[str, Any]) -> str:
