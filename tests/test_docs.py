@@ -30,9 +30,9 @@ PAPER = [path for path in OURS if path.suffix == ".md" and (TOP / path).exists()
 WORDLIST = Path(mnemonic.__file__).parent / "wordlist/english.txt"
 
 
-def blocks(path: str) -> list[str]:
-    """Return the shell blocks of a page, in order; only those marked `sh` are meant to be run."""
-    return re.findall(r"^```sh\n(.*?)^```$", (TOP / path).read_text("utf-8"), re.MULTILINE | re.DOTALL)
+def blocks(path: str, language: str = "sh") -> list[str]:
+    """Return the blocks of a page in one language, in order; only those so marked are meant to be run."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", (TOP / path).read_text("utf-8"), re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
@@ -129,6 +129,13 @@ def test_the_commands_of_the_readme_work_as_shown(person: dict[str, str]) -> Non
     script = "\n".join(line for line in "\n".join(blocks("README.md")).splitlines() if not line.startswith("script/"))
     said = run(person, script, TOP).stdout
     assert "Sound: 2 commits verified" in said
+
+
+def test_the_readme_of_the_household_loads_the_example() -> None:
+    """The first lines of Python that somebody tries work."""
+    program = blocks("desired-state/README.md", "python")[0]
+    done = subprocess.run([sys.executable, "-c", program], cwd=TOP, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "The Holm family\n"), done.stderr
 
 
 def test_a_second_key_for_the_beginning_works_as_shown(person: dict[str, str], household: Path, tmp_path: Path) -> None:

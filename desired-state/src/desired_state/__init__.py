@@ -1,4 +1,7 @@
-"""The household: what a home wants, and by which rules it may change."""
+"""The household: what a home wants, and by which rules it may change.
+
+`load` is `desired_state.load.load`: a function and a module of one name cannot both be found here.
+"""
 
 from __future__ import annotations
 

@@ -68,13 +68,10 @@ def _usage(
     pieces = [context.command_path]
     for one in parameters:
         if isinstance(one, click.Argument):
-            word = one.make_metavar(context)
-        elif one.name in leave or not isinstance(one, click.Option):
-            continue
-        else:
+            pieces.append(one.make_metavar(context))
+        elif isinstance(one, click.Option) and one.name not in leave:
             written = one.opts[0] if one.is_flag else f"{one.opts[0]} {one.make_metavar(context)}"
-            word = written if one.required else f"[{written}]"
-        pieces.append(word + (" ..." if one.multiple else "") if isinstance(one, click.Option) else word)
+            pieces.append((written if one.required else f"[{written}]") + (" ..." if one.multiple else ""))
     return " ".join(pieces)
 
 
