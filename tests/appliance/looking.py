@@ -31,6 +31,12 @@ def hearth(appliance: Appliance, *words: str) -> dict[str, Any]:
     return answer
 
 
+def condition(appliance: Appliance, kind: str) -> str:
+    """Return one condition as `status reason`, or nothing while no pass was made."""
+    found = hearth(appliance, "status").get("conditions", ())
+    return next((f"{each['status']} {each['reason']}" for each in found if each["type"] == kind), "")
+
+
 def journal(appliance: Appliance) -> Journal:
     """Return the agent's journal as it is on the disk."""
     return JournalFile(appliance.root / "var/lib/hearth/journal.json").value

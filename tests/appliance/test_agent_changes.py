@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from .looking import (
     MAIN_UNIT,
     TV,
     calls_of_a_pass,
-    hearth,
+    condition,
     in_effect,
     journal,
     look_now,
@@ -44,11 +45,6 @@ def tablet(home: Home) -> Iterator[Device]:
     """Mia's tablet, in the kids' group."""
     with Device(home, TABLET_MAC) as device:
         yield device
-
-
-def condition(appliance: Appliance, kind: str) -> str:
-    """Return the status of one condition."""
-    return next(each["status"] for each in hearth(appliance, "status")["conditions"] if each["type"] == kind)
 
 
 def state_of(appliance: Appliance, unit: str) -> str:
@@ -100,8 +96,11 @@ def test_a_new_block_takes_effect_and_no_question_is_lost(
     before = process(joined, MAIN_UNIT), process(joined, KIDS_UNIT)
     with Asker(tv.network, MAIN, "example.com") as main, Asker(tablet.network, KIDS, "tv.home.arpa") as kids:
         commit = family.edit(DNS, "domains: [doubleclick.net]", "domains: [doubleclick.net, ads.example.com]")
+        pushed = time.monotonic()
         look_now(joined)
-        until(lambda: in_effect(joined, commit), seconds=20, what="the block in effect")
+        until(lambda: tv.network.dig("ads.example.com", server=MAIN) == ["NXDOMAIN"], seconds=20, what="the block")
+        print(f"in effect {time.monotonic() - pushed:.2f} s after the agent was asked to look")
+        until(lambda: in_effect(joined, commit), seconds=20, what="the change confirmed")
     assert tv.network.dig("ads.example.com", server=MAIN) == ["NXDOMAIN"]
     assert tablet.network.dig("ads.example.com", server=KIDS) == ["NXDOMAIN"]
     assert (main.lost, kids.lost) == (0, 0), f"of {main.asked} and {kids.asked}"
@@ -186,13 +185,13 @@ def test_what_nobody_may_change_is_refused_and_the_home_stays(
     try:
         said = reconcile(joined)
         assert (journal(joined).floor, in_effect(joined, good)) == (good, True)
-        assert condition(joined, "SourceVerified") == "False", said
+        assert condition(joined, "SourceVerified").startswith("False "), said
         assert joined.dig("wiki.home.arpa") == [MAIN]
         assert serves(joined)
     finally:
         family.drop(good)
         reconcile(joined)
-    assert condition(joined, "Ready") == "True"
+    assert condition(joined, "Ready") == "True UpToDate"
 
 
 # --- drift ----------------------------------------------------------------------------------------------------------------
@@ -213,7 +212,7 @@ def test_what_drifted_is_put_back(joined: Appliance, damage: str) -> None:
     joined.run(["sh", "-euc", damage])
     reconcile(joined)
     until(lambda: serves(joined), seconds=10, what="the home as it was")
-    assert condition(joined, "Ready") == "True"
+    assert condition(joined, "Ready") == "True UpToDate"
 
 
 # --- at rest --------------------------------------------------------------------------------------------------------------
