@@ -87,7 +87,7 @@ def _memory(bench: Bench, after_first: dict[str, float]) -> list[Figure]:
     return [
         Figure("agent at rest after its start, resident", at_start["rss"], "MB", 60),
         Figure("the same, proportional", at_start["pss"], "MB"),
-        Figure("agent at rest after the first apply, resident", after_first["rss"], "MB", 60),
-        Figure("agent at rest after a change, resident", after_change["rss"], "MB", 60),
+        Figure("after the first apply, daemons as its children, resident", after_first["rss"], "MB"),
+        Figure("after a change, daemons as its children, resident", after_change["rss"], "MB"),
         Figure("the same, proportional", after_change["pss"], "MB"),
     ]

@@ -10,6 +10,7 @@ import re
 import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -17,6 +18,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+_LAUNCHER = """\
+import os, sys
+quiet = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_WRONLY, 0) for number in (1, 2)]
+_, status, used = os.wait4(os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet), 0)
+print(os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime, used.ru_maxrss)
+"""
+"""A small process to start from: a program's peak memory counts that of the process from which it was started (getrusage(2))."""
 _CALL = re.compile(r"^\d+ +(?:\d+\.\d+ )?(\w+)\(", re.MULTILINE)
 
 
@@ -58,16 +66,16 @@ def cost(
     argv: Sequence[str | Path], *, runs: int, env: Mapping[str, str], before: Callable[[], object] = lambda: None
 ) -> Cost:
     """Run a command several times, each after `before`; it must succeed. What it starts and waits for counts (getrusage(2))."""
-    used, peak = [], 0
+    used, peaks = [], []
     for _ in range(runs):
         before()
-        process = subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        assert process.returncode == 0, f"{argv} ended with {process.returncode}"
-        used.append((usage.ru_utime + usage.ru_stime) * 1000)
-        peak = max(peak, usage.ru_maxrss)
-    return Cost(round(min(used), 1), round(statistics.median(used), 1), round(peak / 1024, 1))
+        launcher = [sys.executable, "-IS", "-c", _LAUNCHER, *map(str, argv)]
+        done = subprocess.run(launcher, env=env, check=True, capture_output=True, text=True)
+        code, cpu, peak = done.stdout.split()
+        assert code == "0", f"{argv} ended with {code}"
+        used.append(float(cpu) * 1000)
+        peaks.append(int(peak) / 1024)
+    return Cost(round(min(used), 1), round(statistics.median(used), 1), round(max(peaks), 1))
 
 
 def cpu_seconds(pid: int) -> float:
