@@ -97,7 +97,7 @@ def refuses(device: Device, host: HttpHost, **limits: float) -> float:
     began = time.monotonic()
     with pytest.raises(Stalled, match="larger than any household") as caught:
         source.fetch(source.peek())
-    assert caught.value.reason == "SourceRefused"
+    assert caught.value.reason == "SourceTooLarge"
     assert not source.incoming.exists()
     assert device.objects() == set()
     return time.monotonic() - began

@@ -132,7 +132,8 @@ def as_error(failure: Failure, place: str) -> HearthError:
     """Return the error to raise for a failure at `place` (a host, or a path)."""
     message, remedy = _SENTENCES[failure]
     if failure in _ONLY_A_PERSON_HELPS:
-        return Stalled("SourceRefused", message.format(place=place), remedy)
+        reason = "SourceTooLarge" if failure is Failure.TOO_LARGE else "SourceRefused"
+        return Stalled(reason, message.format(place=place), remedy)
     return Transient("SourceUnreachable", message.format(place=place), remedy)
 
 

@@ -69,10 +69,9 @@ class Source:
 
         Raises:
             Transient: it cannot be asked now (SourceUnreachable).
-            Stalled: it answers what must not be followed: a redirect, no main, too much (SourceRefused).
+            Stalled: it answers what must not be followed: a redirect or no main (SourceRefused), too much (SourceTooLarge).
         """
-        if not (self.store / "HEAD").exists():
-            stores.ensure_store(self.store)
+        stores.ensure_store(self.store)
         try:
             tip = self._peek()
         except DeadlineError:
@@ -86,10 +85,9 @@ class Source:
 
         Raises:
             Transient: it could not be fetched now (SourceUnreachable), or main has moved meanwhile (SourceMoved).
-            Stalled: the transfer is larger than any household, or the source sends us elsewhere (SourceRefused).
+            Stalled: the transfer is larger than any household (SourceTooLarge), or the source sends us elsewhere (SourceRefused).
             OSError: the disk is full, broken or read-only.
         """
-        stores.ensure_store(self.store)
         stores.begin(self.store, self.incoming)
         try:
             fetched = self._in_child("fetch")
@@ -114,6 +112,7 @@ class Source:
         try:
             stores.promote(self.store, self.incoming, commit)
         except (pygit2.GitError, KeyError, ValueError):
+            self.drop_damaged()
             message = "A verified change could not be stored."
             raise Transient("StoreDamaged", message, "The next pass fetches it again.") from None
         if last:
@@ -121,6 +120,21 @@ class Source:
             if stores.needs_repack(self.store):
                 with suppress(HearthError):  # only tidying: the next change tries again
                     self._in_child("repack")
+
+    def held(self) -> str | None:
+        """Return the last commit that was promoted, or None where the store is empty, lost or damaged."""
+        return stores.main_of(self.store)
+
+    def drop_damaged(self) -> bool:
+        """Drop the store if something that it should hold cannot be read; the next fetch brings it anew. Return whether.
+
+        Raises:
+            OSError: it cannot be removed.
+        """
+        if self.held() is None or stores.sound(self.store):
+            return False
+        stores.discard(self.store)
+        return True
 
     def refuse(self, tip: str) -> None:  # noqa: ARG002 # the journal remembers it; here its objects are dropped
         """Drop what was fetched for a refused tip.

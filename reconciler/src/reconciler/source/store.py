@@ -25,6 +25,7 @@ MOST_PACKS = 50
 """Each change adds a pack; beyond these they become one."""
 _VERIFIED = "refs/hearth/verified"
 _CONFIG = b"[core]\n\trepositoryformatversion = 0\n\tbare = true\n[http]\n\tfollowRedirects = false\n"
+_HEAD = f"ref: {MAIN}\n".encode()
 
 
 def make_repository(folder: Path, alternate: Path | None = None) -> None:
@@ -38,29 +39,53 @@ def make_repository(folder: Path, alternate: Path | None = None) -> None:
     if alternate is not None:
         (folder / "objects/info/alternates").write_bytes(os.fsencode(alternate.absolute() / "objects") + b"\n")
     write_atomic(folder / "config", _CONFIG, 0o644)
-    write_atomic(folder / "HEAD", f"ref: {MAIN}\n".encode(), 0o644)
+    write_atomic(folder / "HEAD", _HEAD, 0o644)
 
 
 def ensure_store(store: Path) -> None:
-    """Make `repo.git` if it is not there yet. HEAD is written last, so a half-made one is made again.
+    """Make `repo.git` where it is not there yet, or not as we made it; objects and main stay as they are.
 
     Raises:
         OSError: it cannot be made.
     """
-    if not (store / "HEAD").exists():
+    made = ((store / "config", _CONFIG), (store / "HEAD", _HEAD))
+    if not (store / "objects/pack").is_dir() or any(_content(file) != content for file, content in made):
         make_repository(store)
 
 
 def begin(store: Path, incoming: Path) -> None:
     """Make `incoming` anew; it tells the host what we have through one reference to the last promoted commit.
 
+    A store without a main has nothing to tell, and is made anew too.
+
     Raises:
         OSError: the disk is full, broken or read-only.
     """
+    verified = main_of(store)
+    if verified is None:
+        discard(store)
+    ensure_store(store)
     discard(incoming)
     make_repository(incoming, store)
-    if verified := main_of(store):
+    if verified:
         (incoming / _VERIFIED).write_text(f"{verified}\n", "ascii")
+
+
+def sound(store: Path) -> bool:
+    """Whether all that main reaches can be read, and is what its id says (libgit2 compares them as it reads)."""
+    import pygit2
+
+    from desired_state.history import HistoryError, Repository
+    from desired_state.trust import Refused
+
+    try:
+        Repository.open(store)
+        repository = pygit2.Repository(str(store), pygit2.enums.RepositoryOpenFlag.NO_SEARCH)
+        for oid in _reached(repository, main_of(store) or "", None):
+            repository.odb.read(oid)
+    except (HistoryError, Refused, pygit2.GitError, KeyError, ValueError, OSError):
+        return False
+    return True
 
 
 def main_of(repository: Path) -> str | None:
@@ -71,14 +96,17 @@ def main_of(repository: Path) -> str | None:
         return None
 
 
-def discard(incoming: Path) -> None:
-    """Empty `incoming`.
+def discard(repository: Path) -> None:
+    """Remove a repository of ours, or whatever stands in its place.
 
     Raises:
         OSError: it cannot be removed.
     """
     with suppress(FileNotFoundError):
-        shutil.rmtree(incoming)
+        if repository.is_dir() and not repository.is_symlink():
+            shutil.rmtree(repository)
+        else:
+            repository.unlink()
 
 
 def empty(incoming: Path) -> None:
@@ -160,6 +188,13 @@ def _move_in(folder: Path, packs: Path) -> str | None:
     fsync_folder(packs)
     shutil.rmtree(folder)
     return name
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
 
 
 def _is_index(path: Path) -> bool:
