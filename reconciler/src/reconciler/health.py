@@ -66,7 +66,15 @@ def baseline(
     answers, no such probe `after` the change is expected to; where nothing runs yet, the source stands for that world, so that a
     first generation can take effect without internet.
     """
-    failed = frozenset(result.name for result in results if not result.ok)
-    outside = outward(before) - {SOURCE}
-    cut_off = outside <= failed if outside else not source_answers
-    return failed | outward(after) if cut_off else failed
+    failed = _failed(results)
+    return failed | outward(after) if cut_off(before, results, source_answers=source_answers) else failed
+
+
+def cut_off(running: Sequence[Probe], results: Sequence[ProbeResult], *, source_answers: bool) -> bool:
+    """Whether none of the running generation's probes that need the outside world answers; where it has none, the source stands for it."""
+    outside = outward(running) - {SOURCE}
+    return outside <= _failed(results) if outside else not source_answers
+
+
+def _failed(results: Sequence[ProbeResult]) -> frozenset[str]:
+    return frozenset(result.name for result in results if not result.ok)

@@ -5,6 +5,7 @@ Owns the wiring. The order of things is `reconcile`'s, the rules are `desired_st
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,14 +17,12 @@ from reconciler.clock import Clock, SystemClock
 from reconciler.drift import DriftWatch
 from reconciler.errors import HearthError, Stalled, Transient
 from reconciler.generation import Generations
-from reconciler.journal import Journal
 from reconciler.journal_file import JournalFile
 from reconciler.probe import ProbeResult, ask
 from reconciler.reporter import Reporter
 from reconciler.serving import Serving
 from reconciler.settings import Paths, Settings
 from reconciler.source import Credentials, Source
-from reconciler.source.store import main_of
 from reconciler.source.url import parse_url
 from reconciler.units import Units
 from renderers.artifact import Artifact
@@ -49,7 +48,6 @@ class Home:
         self.clock = clock or SystemClock()
         self.version = version("hearth-reconciler")
         self.journal = JournalFile(paths.journal)
-        self._find_floor()
         self.generations = Generations(paths.state)
         self.drift = DriftWatch(paths.root, paths.state)
         self.serving = Serving(paths.served, units, self.clock)
@@ -60,15 +58,11 @@ class Home:
         if settings.units == "systemd":
             self.serving.assume(self.generations.active())
 
-    def _find_floor(self) -> None:
-        """Where the journal is lost, take the floor from the store, which holds verified commits only: it must not sink."""
-        if not self.paths.journal.exists() and (floor := main_of(self.paths.repository)):
-            self.journal.write(Journal(floor=floor))
-
     def gate(self, name: str, *, ok: bool = True, detail: str = "") -> None:
-        """Say that the pass went through a gate."""
+        """Say that the pass went through a gate. A watcher whose pipe is closed or whose disk is full stops no pass."""
         if self._watch:
-            self._watch(name, ok, detail)
+            with contextlib.suppress(OSError):
+                self._watch(name, ok, detail)
 
     def verify(self, tip: str, floor: str | None, on_batch: Callable[[str], None]) -> VerifiedRevision:
         """Verify every commit from the floor to `tip`, which was fetched; `on_batch` gets the last commit of each verified batch.
@@ -82,18 +76,20 @@ class Home:
         """Return a commit that was verified before, from the store that holds nothing else.
 
         Raises:
-            Transient: the store is damaged.
+            Stalled: this version refuses it. Transient: the store is damaged; the next pass fetches it anew.
         """
+        if self.source.held() is None:
+            raise _damaged()
         return self._verified(self.source.store, None, commit, commit, lambda _: None)
 
     def render(self, revision: VerifiedRevision) -> Artifact:
         """Load and render a verified revision.
 
         Raises:
-            Stalled: its household does not load, or is another than the one this device joined.
+            Stalled: its household does not load, cannot be rendered, or is another than the one this device joined.
         """
         from desired_state.load import load
-        from renderers import render
+        from renderers import RenderingError, render
 
         loaded = load(dict(revision.files))
         if loaded.state is None:
@@ -108,7 +104,14 @@ class Home:
                 "household.yaml names another household than the one this device joined.",
                 "Put the id back.",
             )
-        return render(loaded.state.household, self._target)
+        try:
+            return render(loaded.state.household, self._target)
+        except RenderingError as defect:
+            raise Stalled(
+                "RenderingFailed",
+                f"This version of Hearth cannot render the household: {defect}.",
+                "This is a bug in Hearth; please report it, and undo the last change meanwhile.",
+            ) from None
 
     def check(self, checkers: Sequence[Checker], root: Path) -> None:
         """Let each daemon check its staged files, in a cage.
@@ -172,12 +175,24 @@ class Home:
             objects = Repository.open(folder, borrows=borrows)
             judge = partial(judge_files, source=parse_url(self.settings.source).host)
             return verify(objects, tip, anchor, judge=judge, on_batch=lambda commit, _: on_batch(commit))
-        except Refused as refused:
+        except Refused as refused:  # unless it is our own disk that is to blame
+            if self.source.drop_damaged():
+                raise _damaged() from None
             raise Stalled(refused.reason, refused.sentence, refused.remedy) from None
         except HistoryError as error:
+            if self.source.drop_damaged():
+                raise _damaged() from None
             raise Transient(
                 "RepositoryDamaged", error.message, error.remedy or "`hearth doctor` looks at the disk."
             ) from None
+
+
+def _damaged() -> Transient:
+    return Transient(
+        "RepositoryDamaged",
+        "The store of verified changes is damaged.",
+        "The next pass fetches it anew from the source.",
+    )
 
 
 def write_gates(path: Path) -> Gate:

@@ -190,6 +190,8 @@ class Observed:
     drifted: bool = False
     health: Health = Health.PENDING
     words: str = ""
+    cut_off: bool = False
+    """Nothing outside the home answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +274,7 @@ def decide(journal: Journal, seen: Observed) -> Step:
         return Heal(journal.target)
     if trial:
         return _judge(trial, seen)
-    return _next(journal, seen.now)
+    return _next(journal, seen)
 
 
 def _judge(trial: Trial, seen: Observed) -> Step:
@@ -288,9 +290,9 @@ def _judge(trial: Trial, seen: Observed) -> Step:
     assert_never(seen.health)
 
 
-def _next(journal: Journal, now: Moment) -> Step:
+def _next(journal: Journal, seen: Observed) -> Step:
     desired = journal.desired
-    if journal.paused(now):
+    if journal.paused(seen.now):
         return Rest("Suspended")
     if desired is None or desired.revision != journal.floor:
         return Rest("NothingDesired" if journal.floor is None else "NotPrepared")
@@ -299,7 +301,8 @@ def _next(journal: Journal, now: Moment) -> Step:
     if failure := remembered(journal, desired.digest, desired.revision):
         if failure.quarantined:
             return Rest("Quarantined")
-        if before(now, failure.not_before):
+        blind = failure.times and seen.cut_off  # it would pass now, for nothing outside could tell that it fails
+        if blind or before(seen.now, failure.not_before):
             return Rest("RetryLater")
     return Try(desired)
 

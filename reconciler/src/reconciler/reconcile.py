@@ -24,6 +24,7 @@ from reconciler.journal import (
     Activate,
     Adopt,
     Confirm,
+    Confirmed,
     Desired,
     Heal,
     Health,
@@ -56,6 +57,7 @@ class Pass:
     drift: tuple[Drift, ...] = ()
     healed: bool = False
     revived: bool = False
+    defect: Exception | None = None
     rest: Rest | None = None
     steps: list[Step] = field(default_factory=list)
 
@@ -86,27 +88,32 @@ class Outcome:
             return 1
         if self.ready.status is Status.TRUE:
             return 0
-        return max(
-            (obstacle.exit_code for obstacle in self.obstacles if isinstance(obstacle, Stalled)),
-            default=1 if not self.obstacles else 2,
-        )
+        return next((each.exit_code for each in self.obstacles if each.reason == self.ready.reason), 1)
 
 
 def reconcile(home: Home, *, wait: bool = True) -> Outcome:
     """Bring the home one pass closer to what its repository asks for; with `wait`, see a trial through to its end."""
     began = home.clock.now()
     seen = Pass()
+    _stage(seen, lambda: _recall(home))
     _stage(seen, lambda: _follow_source(home, seen))
+    _stage(seen, lambda: _restore(home))
     _stage(seen, lambda: _prepare(home))
     _stage(seen, lambda: _converge(home, seen, wait=wait))
-    return _finish(home, seen, began.since_boot)
+    outcome = _finish(home, seen, began.since_boot)
+    if seen.defect:
+        raise seen.defect
+    return outcome
 
 
 def _stage(seen: Pass, stage: Callable[[], None]) -> None:
     try:
         stage()
     except HearthError as obstacle:
-        seen.obstacles.append(obstacle)
+        obstacle.__context__ = (
+            None  # the frames that led here hold packs open, by path, and so also those that were replaced
+        )
+        seen.obstacles.append(obstacle.with_traceback(None))
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         seen.obstacles.append(
@@ -114,6 +121,23 @@ def _stage(seen: Pass, stage: Callable[[], None]) -> None:
                 "StorageFailed", f"The disk said no: {error.strerror}{where}.", "`hearth doctor` looks at the disk."
             )
         )
+    except Exception as defect:  # noqa: BLE001 - raised again by `reconcile`: first the home is looked after
+        seen.defect = seen.defect or defect
+        words = f"This is a bug in Hearth ({type(defect).__name__})."
+        seen.obstacles.append(Transient("Bug", words, "Please report it; the log says where."))
+
+
+def _recall(home: Home) -> None:
+    """Where the journal is lost, take the floor from the store, which holds verified commits only: it must not sink.
+
+    What is active goes on running, as if that commit had been confirmed.
+    """
+    now = home.journal.value
+    if now.floor is not None or (floor := home.source.held()) is None:
+        return
+    active = None if now.target else home.generations.active()
+    running = Confirmed(active, floor, home.clock.now().wall) if active and home.generations.has(active) else None
+    home.journal.write(replace(now, floor=floor, confirmed=now.confirmed or running))
 
 
 # --- the source: from untrusted bytes to a verified commit -------------------------------------------------------------
@@ -124,7 +148,7 @@ def _follow_source(home: Home, seen: Pass) -> None:
     tip = home.source.peek()
     seen.source_answers = True
     now = home.journal.value
-    if tip == now.floor:
+    if tip == now.floor == home.source.held():
         if now.refused:  # the bad tip is gone, and what we verified is back
             home.journal.write(replace(now, refused=None))
         return
@@ -140,10 +164,14 @@ def _follow_source(home: Home, seen: Pass) -> None:
         home.gate("fetched", detail=tip[:10])
         revision = home.verify(tip, now.floor, move_floor)
     except Stalled as error:
+        if error.reason == "SourceRefused":  # says something of the host, and nothing of this commit
+            raise
         home.source.refuse(tip)
         home.journal.write(replace(home.journal.value, refused=_obstacle(tip, home, error)))
         home.gate("verified", ok=False, detail=str(error))
         raise
+    if tip == now.floor:  # verified before, and lost by our disk
+        move_floor(tip)
     signers = sorted({who for step in revision.steps for who in step.principals})
     home.gate("verified", detail=f"signed by {', '.join(signers)}")
 
@@ -154,7 +182,6 @@ def _follow_source(home: Home, seen: Pass) -> None:
 def _prepare(home: Home) -> None:
     """Load, render, stage and check what the floor asks for, unless that is done already."""
     now = home.journal.value
-    _restore(home, now)
     if now.floor is None or _prepared(home, now):
         return
     if (stalled := now.stalled) and (stalled.revision, stalled.agent) == (now.floor, home.version):
@@ -174,8 +201,9 @@ def _prepare(home: Home) -> None:
     home.journal.write(journal.wanted(now, Desired(now.floor, artifact.digest, RENDERER_VERSION)))
 
 
-def _restore(home: Home, now: journal.Journal) -> None:
+def _restore(home: Home) -> None:
     """Stage again from their commits what runs and what it would go back to, if the disk has lost or damaged them."""
+    now = home.journal.value
     for part in (now.trial, now.confirmed):
         if part and not home.generations.has(part.digest):
             home.generations.stage(home.render(home.revision(part.revision)))
@@ -238,7 +266,8 @@ def _observe(home: Home, seen: Pass) -> Observed:
     verdict, words = Health.PENDING, ""
     if state.trial:
         verdict, words = health.judge(state.trial, plan.probes, _evidence(home, seen, generation))
-    return replace(looked, drifted=bool(seen.drift) and not seen.healed, health=verdict, words=words)
+    cut_off = health.cut_off(plan.probes, seen.results, source_answers=seen.source_answers)
+    return replace(looked, drifted=bool(seen.drift) and not seen.healed, health=verdict, words=words, cut_off=cut_off)
 
 
 def _evidence(home: Home, seen: Pass, generation: Generation) -> health.Evidence:
@@ -284,8 +313,8 @@ def _act(home: Home, seen: Pass, step: Step) -> None:
             home.serving.bring(generation, home.generations)
             home.gate("applied", detail=(digest or "nothing")[:12])
         case Heal(digest):
-            seen.healed = True
-            _heal(home, seen, home.generations.load(digest))
+            seen.healed = True  # tried: what cannot be put back is said, and bars nothing
+            _stage(seen, lambda: _heal(home, seen, home.generations.load(digest)))
         case Confirm():
             home.gate("answering", detail=f"{len(seen.results)} probes")
         case RollBack():
@@ -350,7 +379,7 @@ def _finish(home: Home, seen: Pass, began: float) -> Outcome:
         seen.rest,
         seen.obstacles,
         seen.results,
-        () if seen.healed else seen.drift,
+        seen.drift,
         home.network_difference(plan.network),
         seen.outward,
     )
