@@ -27,7 +27,8 @@ _NOTES = {
     "containers) it cannot, and keeps what the change needed: more than 60 MB, until it is started anew.",
     "cold": "`hearth reconcile` as on a Pi: the daemons are not its children, and nothing has changed. The playbook writes the same bytes "
     "(this is checked) from templates, has `dnsmasq --test` validate what changes, and is pulled from a `file://` repository over a local "
-    "connection, with ansible-core 2.19.14. `ansible-pull -o` ends when there is no new commit; without it the playbook is played, and changes nothing.",
+    "connection, with ansible-core 2.19.14. "
+    "`ansible-pull -o` ends when there is no new commit; without it the playbook is played, and changes nothing.",
     "change": "The agent is asked for a pass after a push; the time runs until the main resolver answers `NXDOMAIN`. The CPU time is that "
     "of the agent and of all that it starts until the change is confirmed: the fetch, the checkers in their cage, the probes.",
     "verify": "A self-hosted home; each commit changes one file and is signed with ssh-ed25519. `git log --show-signature` checks the same "
