@@ -75,8 +75,17 @@ def who_is_there(seen: Iterable[Seen], household: Household) -> tuple[Neighbour,
         old = cards.get(one.mac, Seen(one.mac, ()))
         addresses = tuple(dict.fromkeys((*old.addresses, *one.addresses)))
         cards[one.mac] = replace(old, addresses=addresses, calls_itself=old.calls_itself or one.calls_itself)
-    found = [Neighbour(card, known.get(card.mac)) for card in cards.values() if not own.intersection(card.addresses)]
+    found = [
+        Neighbour(card, known.get(card.mac))
+        for card in cards.values()
+        if not own.intersection(card.addresses) and any(_within(address, household) for address in card.addresses)
+    ]
     return tuple(sorted(found, key=lambda one: (one.device is not None, one.device or "", one.seen)))
+
+
+def _within(address: str, household: Household) -> bool:
+    """Whether an address is the home's: a router also answers for addresses beyond it, arp(7)."""
+    return ipaddress.IPv4Address(address) in household.network.subnet
 
 
 def absent(found: Iterable[Neighbour], household: Household) -> tuple[str, ...]:
