@@ -15,13 +15,17 @@ _LOOK_AGAIN_SECONDS = 0.05
 
 
 @contextlib.contextmanager
-def held(path: Path, *, patience: float = 120.0, words: str = "Another pass is running.") -> Iterator[None]:
+def held(
+    path: Path, *, patience: float = 120.0, words: str = "Another pass is running.", mode: int = 0o600
+) -> Iterator[None]:
     """Hold the lock for the length of the block; the file holds the holder's process id, for people.
+
+    Whoever may read the file (`mode`) can hold its lock as well, so the lock of the passes is its owner's alone.
 
     Raises:
         Transient: somebody else held it for longer than `patience` seconds.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     try:
         _take(descriptor, patience, words)
         _sign(descriptor)

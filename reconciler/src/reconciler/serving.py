@@ -31,12 +31,18 @@ class Serving:
         self._cursor: str | None = None
         self._refusal = ""
         self._revived: Moment | None = None
-        self._digest = self._read()
+        self._marked = _written(marker)
 
     @property
     def digest(self) -> str | None:
-        """The digest that the units were last fully told; None while that is unsure."""
-        return self._digest
+        """The digest that the units were last fully told, by whichever process; None while that is unsure."""
+        if (marked := _written(self._marker)) != self._marked:  # by another one: what we know of the last time is old
+            self._marked, self._told, self._cursor, self._refusal = marked, None, None, ""
+        try:
+            text = self._marker.read_text("ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            return None
+        return text if len(text) == 64 else None
 
     def assume(self, digest: str | None) -> None:
         """Take for granted at boot that systemd started the units on the active generation, as nobody said otherwise."""
@@ -49,7 +55,8 @@ class Serving:
         Raises:
             Transient: the units cannot be reached; nothing is known of them then.
         """
-        before = generations.load(self._digest) if self._digest and generations.has(self._digest) else None
+        told = self.digest
+        before = generations.load(told) if told and generations.has(told) else None
         self._mark(_UNSURE)
         self._cursor = self._units.cursor()
         self._refusal = ""
@@ -117,17 +124,17 @@ class Serving:
         except Stalled as refusal:
             self._refusal = refusal.message
 
-    def _read(self) -> str | None:
-        try:
-            text = self._marker.read_text("ascii").strip()
-        except (OSError, UnicodeDecodeError):
-            return None
-        return text if len(text) == 64 else None
-
     def _mark(self, digest: str | None) -> None:
         """Write the marker; it lies in /run, so that a reboot forgets it together with the daemons."""
-        self._digest = digest if digest != _UNSURE else None
         self._marker.write_text(f"{digest or _UNSURE}\n", "ascii")
+        self._marked = _written(self._marker)
+
+
+def _written(marker: Path) -> int | None:
+    try:
+        return marker.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _leftovers(generations: Generations, plan: Plan) -> tuple[UnitStep, ...]:

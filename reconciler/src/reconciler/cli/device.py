@@ -43,7 +43,7 @@ def agent(root: str, /) -> None:
     paths = Paths(Path(root))
     settings = load(paths)
     paths.prepare()
-    with held(paths.agent, patience=0.5, words="Another agent already runs for this home."):
+    with held(paths.agent, patience=0.5, words="Another agent already runs for this home.", mode=0o644):
         home = Home(paths, settings, _units(paths, settings), watch=write_gates(paths.gates))
         afresh = Agent(home, notify=systemd_notifier()).run()
     if afresh:
