@@ -17,6 +17,7 @@ from reconciler.journal import TRIAL_SECONDS, Journal, Moment, Rest
 from reconciler.probe import ProbeResult
 
 _DRIFT_NAMED = 8
+_LONGEST = 4_000
 
 _RFC_3339 = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -114,8 +115,8 @@ def conditions(facts: Facts, before: Sequence[Condition]) -> tuple[Condition, ..
 
 
 def _printable(message: str) -> str:
-    """Return `message` fit for a terminal: names and log lines inside it may hold anything, escape sequences included."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in message)
+    """Return `message` fit for a terminal, and short enough to queue: names and log lines in it may hold anything, and be many."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in message[:_LONGEST])
 
 
 _Verdict = tuple[Status, str, str]

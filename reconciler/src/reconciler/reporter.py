@@ -21,6 +21,7 @@ from reconciler.log import PassLine, PassLog, set_up
 from reconciler.metrics import Measured, Metrics
 from reconciler.outbox import Outbox, Report
 from reconciler.settings import Paths, Settings
+from reconciler.source.credentials import Token
 from renderers.artifact import RENDERER_VERSION
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Reporter:
         self._metrics: Metrics | None = None
         self._said: tuple[str, ...] = ()
         self._lines: PassLog | None = None
-        self._status = b""
+        self._status: tuple[bytes, int] | None = None
         self._recorded: int | None = None
 
     def tell(self, outcome: Outcome, journal: Journal, now: Moment) -> None:
@@ -94,13 +95,14 @@ class Reporter:
     def _write_status(self, outcome: Outcome, journal: Journal, now: Moment) -> None:
         status = self._describe(outcome, journal)
         content = json.dumps(status, indent=1, ensure_ascii=False).encode() + b"\n"
-        if content == self._status and self._paths.status.exists():
-            os.utime(self._paths.status, (now.wall, now.wall))
-            return
+        with contextlib.suppress(FileNotFoundError):
+            if self._status == (content, self._paths.status.stat().st_ino):  # else another process wrote it since
+                os.utime(self._paths.status, (now.wall, now.wall))
+                return
         beside = self._paths.status.with_suffix(".new")  # in /run: a rename is enough, no fsync is wanted
         beside.write_bytes(content)
+        self._status = content, beside.stat().st_ino
         beside.rename(self._paths.status)
-        self._status = content
 
     def _describe(self, outcome: Outcome, journal: Journal) -> dict[str, Any]:
         return {
@@ -164,18 +166,21 @@ class Reporter:
     def _send(self, report: Report) -> None:
         import requests
 
-        token = self._paths.keys / "report-token"
         headers = {"Idempotency-Key": report.id}
-        if token.exists():
-            headers["Authorization"] = f"Bearer {token.read_text('ascii').strip()}"
+        if token := Token.read(self._paths.keys / "report-token"):
+            headers["Authorization"] = f"Bearer {token.secret}"
         try:
-            answer = requests.post(
-                str(self._settings.report_to),
-                json=dict(report.content),
-                headers=headers,
-                timeout=_SEND_SECONDS,
-                allow_redirects=False,
-            )
+            with requests.Session() as session:
+                session.trust_env = False  # no proxy, and no ~/.netrc with somebody's password
+                answer = session.post(
+                    str(self._settings.report_to),
+                    json=dict(report.content),
+                    headers=headers,
+                    timeout=_SEND_SECONDS,
+                    allow_redirects=False,
+                    stream=True,  # the status is all that is read
+                )
+                answer.close()
         except requests.RequestException:
             raise Transient("ReportWaits", "The report could not be sent.") from None
         if 400 <= answer.status_code < 500 and answer.status_code not in {401, 403, 408, 429}:

@@ -67,7 +67,7 @@ class Settings(BaseModel):
     interval: Annotated[float, BeforeValidator(_interval)] = 300.0
     units: Literal["systemd", "child"] = "systemd"
     bench: Bench | None = None
-    report_to: Annotated[str, Field(pattern=r"^https?://[!-?A-~]+$")] | None = None
+    report_to: Annotated[str, Field(pattern=r"^(https://|http://(localhost|127\.0\.0\.1|\[::1\])[:/])[!-?A-~]+$")] | None = None
 
 
 class Paths:

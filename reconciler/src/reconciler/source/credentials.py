@@ -20,6 +20,19 @@ class Token:
     user: str
     secret: str = field(repr=False)
 
+    @classmethod
+    def read(cls, file: Path) -> Token | None:
+        """Return the token in a file of one line: the token, or `user:token`. None if there is no such line."""
+        try:
+            with file.open("rb") as content:
+                line = content.read(_LIMIT).strip()
+        except OSError:
+            return None
+        if not line or not line.isascii() or not line.decode().isprintable():
+            return None
+        user, colon, secret = line.decode().partition(":")
+        return cls(user, secret) if colon else cls("hearth", user)
+
     @property
     def header(self) -> str:
         """The value of an Authorization header."""
@@ -40,19 +53,8 @@ class Credentials:
         return cls(keys / "source-token", keys / "deploy", keys / "known_hosts")
 
     def token(self) -> Token | None:
-        """Return the token, if there is one.
-
-        The file has one line: the token, or `user:token` where the host wants a certain user.
-        """
-        try:
-            with self.token_file.open("rb") as file:
-                line = file.read(_LIMIT).strip()
-        except OSError:
-            return None
-        if not line or not line.isascii() or not line.decode().isprintable():
-            return None
-        user, colon, secret = line.decode().partition(":")
-        return Token(user, secret) if colon else Token("hearth", user)
+        """Return the token, if there is one; with a user where the host wants a certain one."""
+        return Token.read(self.token_file)
 
     def ssh_home(self) -> Path:
         """Return the folder whose `.ssh/known_hosts` is our file, the only place where libgit2 looks for host keys.
