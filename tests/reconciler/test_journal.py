@@ -210,6 +210,26 @@ def test_a_suspended_home_finishes_its_trial_but_begins_none():
     assert isinstance(decide(waiting, Observed("d1", "d1", later(T0, 61))), j.Try)
 
 
+def test_a_power_cut_without_a_clock_does_not_end_a_pause_and_no_clock_makes_it_endless():
+    """A Pi wakes with an old time: what a person took back stays away for as long as they said, and no longer."""
+    paused = on_trial(trial=None, suspended=Suspension(T0.wall, T0.wall + 60, "the printer is gone"))
+    woken = Moment(T0.wall - 3600, "boot-2", 20.0)
+    assert paused.paused(woken)
+    assert not paused.paused(replace(woken, since_boot=61.0))
+    in_2099 = on_trial(trial=None, suspended=Suspension(T0.wall + 2e9, T0.wall + 2e9 + 60, "guests"))
+    assert not in_2099.paused(replace(T0, since_boot=61.0))
+
+
+def test_a_change_that_failed_waits_while_nothing_outside_answers():
+    """It would pass then, for nobody could tell that it cuts the home off."""
+    failed = j.Failure("d2", "r2", 1, T0, "HealthCheckFailed", "upstream: silence")
+    state = on_trial(trial=None, failure=failed)
+    assert decide(state, Observed("d1", "d1", later(T0, 1), cut_off=True)) == j.Rest("RetryLater")
+    assert isinstance(decide(state, Observed("d1", "d1", later(T0, 1))), j.Try)
+    unlucky = replace(state, failure=replace(failed, times=0))
+    assert isinstance(decide(unlucky, Observed("d1", "d1", later(T0, 1), cut_off=True)), j.Try)
+
+
 def test_rolling_back_by_hand_keeps_the_floor_and_pauses():
     """The way back is local: the trust floor stays, and the next pass does not undo it."""
     state = on_trial(trial=None, confirmed=j.Confirmed("d2", "r2", T0.wall), previous=j.Confirmed("d1", "r1", T0.wall))

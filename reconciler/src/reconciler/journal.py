@@ -164,8 +164,15 @@ class Journal:
         return next((part.revision for part in parts if part and part.digest == digest), None)
 
     def paused(self, now: Moment) -> bool:
-        """Whether applying is suspended at this moment. A clock set back before the pause began ends it."""
-        return self.suspended is not None and self.suspended.since <= now.wall < self.suspended.until
+        """Whether applying is suspended at this moment.
+
+        A clock that stands before the pause's beginning, as a Pi's may after a power cut, tells nothing: then the age of this
+        boot counts, so that a power cut does not undo what a person took back, and a pause still ends by itself.
+        """
+        if (pause := self.suspended) is None:
+            return False
+        passed = now.wall - pause.since if now.wall >= pause.since else now.since_boot
+        return passed < pause.until - pause.since
 
 
 class Health(StrEnum):
