@@ -128,10 +128,12 @@ class Source:
     def drop_damaged(self) -> bool:
         """Drop the store if something that it should hold cannot be read; the next fetch brings it anew. Return whether.
 
+        It is looked at twice: a disk that says no once has damaged nothing.
+
         Raises:
             OSError: it cannot be removed.
         """
-        if self.held() is None or stores.sound(self.store):
+        if self.held() is None or stores.sound(self.store) or stores.sound(self.store):
             return False
         stores.discard(self.store)
         return True
