@@ -22,6 +22,7 @@ from .looking import (
     TV,
     calls_of_a_pass,
     condition,
+    hearth,
     in_effect,
     journal,
     look_now,
@@ -242,6 +243,7 @@ def test_at_rest_the_agent_is_small(joined: Appliance, family: Family) -> None:
         return int(re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{agent}/status").read_text())[1]) * 1024
 
     until(lambda: resident() < 60_000_000, seconds=20, what=f"at most 60 MB instead of {resident()}")
+    until(lambda: hearth(joined, "status").get("agent_running"), seconds=20, what="the agent has begun afresh")
 
 
 # --- what people ask at the appliance -------------------------------------------------------------------------------------

@@ -80,8 +80,8 @@ def kill_agent(appliance: Appliance, holds: Callable[[], bool], *, what: str) ->
 
 
 def _another(appliance: Appliance, number: int) -> bool:
-    up = appliance.run(["systemctl", "is-active", AGENT], check=False) == "active\n"
-    return up and process(appliance, AGENT) != number
+    now = process(appliance, AGENT)
+    return now not in {0, number} and appliance.run(["systemctl", "is-active", AGENT], check=False) == "active\n"
 
 
 def seconds_to_serve(appliance: Appliance) -> float:
