@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -144,8 +145,8 @@ def test_push_sends_it_and_waits_only_where_a_device_is(family: Path, remote: Pa
     [
         ("in effect", 0, "✓ verified  ✓ checked  ✓ applied  ✓ still answering     in effect after"),
         ("pushed", 0, "A Pi takes main up"),
-        ("taken back", 1, "The Pi has taken back it"),
-        ("refused", 1, "The Pi has refused it"),
+        ("taken back", 1, "The Pi has taken it back after"),
+        ("refused", 1, "The Pi has refused it after"),
     ],
 )
 def test_how_a_pushed_change_ends_is_said(
@@ -155,6 +156,19 @@ def test_how_a_pushed_change_ends_is_said(
     monkeypatch.setattr(change_module, "follow", lambda *_, **__: ended)
     said = hearth(*BLOCK, "--push")
     assert (said.code, words in said.out) == (code, True), said.out
+
+
+def test_on_a_terminal_each_gate_has_one_coloured_mark(
+    family: Path, remote: Path, hearth: Hearth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mark that is coloured twice would show its own colour code."""
+    monkeypatch.setattr(change_module, "follow", lambda *_, **__: "in effect")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    said = hearth(*BLOCK, "--push").out
+    assert "\033[32m✓\033[0m verified  \033[32m✓\033[0m checked" in said
+    assert "\\x1b" not in said
 
 
 def test_a_change_is_followed_until_the_device_answers_with_it(bench: Bench) -> None:

@@ -30,7 +30,7 @@ from desired_state.changes import (
 )
 from desired_state.load import load
 from reconciler.cli.device import follow
-from reconciler.cli.output import emit, mark, say, styled
+from reconciler.cli.output import Styled, emit, mark, say, styled
 from reconciler.cli.showing import risk_words, rows, show_rows
 from reconciler.clone import Clone, read_trust
 from reconciler.errors import HearthError, Misused, Stalled, Transient
@@ -361,8 +361,9 @@ def _push(root: str, clone: Clone, commit: str, wish: Wish) -> dict[str, Any]:
 def _tell_effect(effect: Mapping[str, Any]) -> None:
     after = f"after {effect['seconds']:.1f} s"
     if effect["ended"] == "in effect":
-        say(*(styled(f"{mark('good')} {gate} ", "green") for gate in _GATES), f"   in effect {after}")
+        say(*(Styled(f"{mark('good')} {gate} ") for gate in _GATES), f"   in effect {after}")
     elif effect["ended"] == "pushed":
         say("Pushed. A Pi takes main up within its interval (5 minutes unless set otherwise).", kind="good")
     else:
-        say(f"The Pi has {effect['ended']} it {after}; nothing else changed. `hearth status` says why.", kind="bad")
+        ended = "taken it back" if effect["ended"] == "taken back" else "refused it"
+        say(f"The Pi has {ended} {after}; nothing else changed. `hearth status` says why.", kind="bad")
