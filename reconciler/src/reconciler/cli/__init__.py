@@ -10,6 +10,7 @@ import importlib
 import io
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -86,42 +87,51 @@ def hearth(context: click.Context, root: str) -> None:
 
 
 def main() -> None:
-    """Run the command that was called, and end with its exit code."""
+    """Run the command that was called, and end with its exit code, also where nobody reads what it says."""
     as_json = "--json" in sys.argv[1:]
-    for stream in (
-        sys.stdout,
-        sys.stderr,
-    ):  # a name of bytes, or of letters that this terminal has not, is shown escaped
-        if isinstance(stream, io.TextIOWrapper):
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed: >&-
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - open until the end
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):  # bytes, or letters that this terminal has not, are shown escaped
             stream.reconfigure(errors="backslashreplace")
     try:
+        code = _run(as_json=as_json)
+        sys.stdout.flush()
+    except OSError as error:  # of the streams themselves
+        for number in (1, 2):  # or Python, at its end, tries again and says so
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+        code = 141 if isinstance(error, BrokenPipeError) else 2
+    sys.exit(code)
+
+
+def _run(*, as_json: bool) -> int:
+    """Run the command and return its exit code; what ends it is said in one sentence.
+
+    Raises:
+        OSError: standard output or standard error cannot be written.
+    """
+    try:
         code = hearth.main(standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
+        return code if isinstance(code, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message())
-        sys.exit(2)
+        return 2
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
         hint = f"`{context.command_path} --help` shows how." if context else ""
-        _end(Misused("Usage", error.format_message(), hint), as_json=as_json)
+        return _said(Misused("Usage", error.format_message(), hint), as_json=as_json)
     except click.Abort:
-        sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        return 130
+    except SystemExit as ending:  # click's own answer to a closed pipe is 1, which here means refused
+        raise (BrokenPipeError() if ending.code == 1 else ending) from None
     except (HearthError, OSError) as error:
-        _end(error if isinstance(error, HearthError) else _storage_failed(error), as_json=as_json)
+        return _said(error if isinstance(error, HearthError) else _storage_failed(error), as_json=as_json)
     except Exception as error:
         if os.environ.get("HEARTH_TRACEBACK"):
             raise
-        _end(
-            Misused(
-                "Bug",
-                f"This is a bug in Hearth ({type(error).__name__}).",
-                "Please report it; HEARTH_TRACEBACK=1 shows where.",
-            ),
-            as_json=as_json,
-        )
+        bug = f"This is a bug in Hearth ({type(error).__name__})."
+        return _said(Misused("Bug", bug, "Please report it; HEARTH_TRACEBACK=1 shows where."), as_json=as_json)
 
 
 def _storage_failed(error: OSError) -> HearthError:
@@ -130,8 +140,8 @@ def _storage_failed(error: OSError) -> HearthError:
     return Transient("StorageFailed", f"{where}{error.strerror or error}.", remedy)
 
 
-def _end(error: HearthError, *, as_json: bool) -> None:
+def _said(error: HearthError, *, as_json: bool) -> int:
     from reconciler.cli.output import fail
 
     fail(error, as_json=as_json)
-    sys.exit(error.exit_code)
+    return error.exit_code

@@ -76,8 +76,9 @@ def table(rows: Iterable[Sequence[str]], *, indent: int = 0) -> None:
 
 
 def emit(value: Any) -> None:
-    """Print a value as JSON for scripts."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print a value as JSON for scripts, in ASCII where the stream is not UTF-8: its own escapes would be none of JSON's."""
+    unicode = (getattr(sys.stdout, "encoding", None) or "").lower() in {"utf-8", "utf8"}
+    print(json.dumps(value, indent=2, ensure_ascii=not unicode))
 
 
 def fail(error: HearthError, *, as_json: bool) -> None:
