@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from reconciler.errors import Stalled
 from reconciler.journal import Ending, Suspension
 from reconciler.journal_file import JournalFile
 from reconciler.settings import Paths
-from tests.bench import KIDS, WORLD, Bench, until
+from tests.bench import KIDS, WORLD, Bench, make_family, until
 from tests.reconciler.passes import Device
 
 GOOD = ("services/dns.yaml", "[doubleclick.net]", "[doubleclick.net, ads.example.net]")
@@ -312,3 +313,17 @@ def test_a_source_that_flaps_between_two_refused_commits_and_comes_back_is_follo
     commit = up.bench.edit(*GOOD)
     assert up.run().exit_code == 0
     assert runs(up, commit)
+
+
+def test_an_agent_that_ran_while_its_machine_joined_another_home_follows_that_one(bench: Bench, tmp_path: Path):
+    """The old home's floor must not come back into the new one's journal: nothing there would ever follow it."""
+    (tmp_path / "other").mkdir()
+    other = make_family(tmp_path / "other")
+    tip = other.git("rev-parse", "HEAD")
+    ports = (str(bench.port), str(bench.upstream_port))
+    bench.hearth("join", other.remote, "--genesis", other.words, "--yes", "--new-home", "--bench", *ports, "--json")
+    assert bench.agent is not None
+    bench.agent.send_signal(signal.SIGUSR1)
+    until(lambda: bench.up() and bench.journal.floor == tip, 60, what="the new home")
+    assert bench.journal.confirmed.revision == tip
+    assert bench.agent.poll() is None

@@ -22,6 +22,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from reconciler.errors import HearthError, Transient
 from reconciler.home import Home
+from reconciler.journal import Adopt, Confirm, RollBack
 from reconciler.lock import held
 from reconciler.reconcile import reconcile
 
@@ -51,6 +52,7 @@ class Agent:
         self._lock = threading.Lock()
         self._asked = False
         self._running = False
+        self._changed = False
         self._wake = -1
         logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a long pass makes the next one late, as it should
         self._scheduler = BackgroundScheduler(
@@ -63,7 +65,8 @@ class Agent:
         """Work until SIGTERM or SIGINT; SIGUSR1 asks for a pass now. Return whether to begin afresh.
 
         What a change needs (parsers, templates, cryptography) stays in memory for ever, and a Pi has better use for it. Where
-        the daemons are systemd's, the agent therefore asks to be begun afresh once a change is done.
+        the daemons are systemd's, the agent therefore asks to be begun afresh once a change is done; and everywhere once
+        device.toml says something else.
         """
         with _signals() as (pipe, self._wake):
             self._schedule()
@@ -112,7 +115,7 @@ class Agent:
             wait = retry_seconds(self._failures, self._home.settings.interval)
             jitter = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
             self._scheduler.modify_job("pass", next_run_time=_soon(wait * jitter))
-        elif self._home.settings.units == "systemd" and _HEAVY in sys.modules:
+        elif self._home.settings.units == "systemd" and self._changed and _HEAVY in sys.modules:
             os.write(self._wake, bytes([_AFRESH]))
 
     def _pass(self, *, asked: bool) -> bool:
@@ -120,7 +123,11 @@ class Agent:
         code, failed = 2, True
         try:
             with held(self._home.paths.lock):
+                if self._home.outdated():  # `hearth join` was here: its floor and ours must not meet
+                    os.write(self._wake, bytes([_AFRESH]))
+                    return False
                 outcome = reconcile(self._home)
+            self._changed |= any(isinstance(step, Confirm | RollBack | Adopt) for step in outcome.steps)
             code, failed = outcome.exit_code, any(isinstance(obstacle, Transient) for obstacle in outcome.obstacles)
             self._notify(f"STATUS={outcome.ready.reason}: {outcome.ready.message}\nWATCHDOG=1"[:2000])
         except HearthError as error:

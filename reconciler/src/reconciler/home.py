@@ -53,10 +53,15 @@ class Home:
         self.serving = Serving(paths.served, units, self.clock)
         self.source = Source(settings.source, Credentials.in_folder(paths.keys), paths.repository, paths.incoming)
         self.reporter = Reporter(paths, settings, self.version)
+        self._told = _state(paths.settings)
         self._target = paths.target(settings)
         self._watch = watch
         if settings.units == "systemd":
             self.serving.assume(self.generations.active())
+
+    def outdated(self) -> bool:
+        """Whether device.toml was written anew since this home was opened."""
+        return _state(self.paths.settings) != self._told
 
     def gate(self, name: str, *, ok: bool = True, detail: str = "") -> None:
         """Say that the pass went through a gate. A watcher whose pipe is closed or whose disk is full stops no pass."""
@@ -185,6 +190,14 @@ class Home:
             raise Transient(
                 "RepositoryDamaged", error.message, error.remedy or "`hearth doctor` looks at the disk."
             ) from None
+
+
+def _state(file: Path) -> tuple[int, int] | None:
+    try:
+        now = file.stat()
+    except OSError:
+        return None
+    return now.st_ino, now.st_mtime_ns
 
 
 def _damaged() -> Transient:

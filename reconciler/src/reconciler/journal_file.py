@@ -75,7 +75,7 @@ class JournalFile:
             raise Misused(
                 "JournalUnreadable",
                 f"{self.path} is not a journal that this version of Hearth can read.",
-                "Nothing was changed. Put the file back from a copy, or join again with `hearth join`.",
+                "Nothing was changed. Move the file away: the last verified commit is also known from repo.git.",
             ) from None
 
 
