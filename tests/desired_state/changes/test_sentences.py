@@ -54,6 +54,10 @@ SAID: list[tuple[dict[str, Any], list[str]]] = [
         ["~ Cloudflare (1.1.1.1) answers for the rest of the internet, instead of Quad9 (9.9.9.9, 149.112.112.112)"],
     ),
     (
+        {"kind": "set-upstreams", "upstreams": ["1.1.1.1", "9.9.9.9"]},
+        ["~ Cloudflare (1.1.1.1) and Quad9 (9.9.9.9) answer for the rest of the internet, instead of Quad9 (9.9.9.9, 149.112.112.112)"],
+    ),
+    (
         {"kind": "set-group", "device": "mia-tablet", "group": None},
         ["~ Mia's tablet follows no group's rules any more, from the next time it asks for its address"],
     ),

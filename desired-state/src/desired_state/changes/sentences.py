@@ -12,7 +12,7 @@ from typing import Any, Literal
 from desired_state.changes import home, names, services, settings
 from desired_state.changes.base import Statement
 from desired_state.changes.statements import Change
-from desired_state.changes.wording import Names, blocked, listed, resolvers
+from desired_state.changes.wording import Names, answering, blocked, listed, resolvers
 from desired_state.model import Household
 
 _MAY = MappingProxyType({"read": "read", "write": "read, save and delete in"})
@@ -87,7 +87,7 @@ def _reason(change: names.SetReason, _: Names) -> str:
 
 
 def _new_dns(change: services.AddDns, _: Names) -> str:
-    return f"the appliance does the home's DNS; {resolvers(change.upstreams)} answers for the rest of the internet"
+    return f"the appliance does the home's DNS; {answering(change.upstreams)} for the rest of the internet"
 
 
 def _joins(change: home.AddPerson, called: Names) -> str:
@@ -158,7 +158,7 @@ def _block_for(change: names.BlockFor, called: Names) -> str:
 def _upstreams(change: names.SetUpstreams, called: Names) -> str:
     dns = called.before.dns
     instead = f", instead of {resolvers(dns.upstreams)}" if dns else ""
-    return f"{resolvers(change.upstreams)} answers for the rest of the internet{instead}"
+    return f"{answering(change.upstreams)} for the rest of the internet{instead}"
 
 
 def _dhcp(change: names.SetDhcp, called: Names) -> str:

@@ -48,10 +48,20 @@ def listed(names: Iterable[str], last: str = "and") -> str:
 
 def resolvers(addresses: Iterable[object]) -> str:
     """Return resolvers by their operators: `Cloudflare (1.1.1.1, 1.0.0.1) and 192.0.2.1`."""
+    return listed(_operators(addresses))
+
+
+def answering(addresses: Iterable[object]) -> str:
+    """Return resolvers with their verb: `Quad9 (9.9.9.9) answers`, `Quad9 (9.9.9.9) and 192.0.2.1 answer`."""
+    operators = _operators(addresses)
+    return f"{listed(operators)} answer{'s' if len(operators) == 1 else ''}"
+
+
+def _operators(addresses: Iterable[object]) -> list[str]:
     operators: dict[str, list[str]] = {}
     for address in map(str, addresses):
         operators.setdefault(RESOLVERS.get(address, address), []).append(address)
-    return listed(name if name == found[0] else f"{name} ({', '.join(found)})" for name, found in operators.items())
+    return [name if name == found[0] else f"{name} ({', '.join(found)})" for name, found in operators.items()]
 
 
 @dataclass(frozen=True, slots=True)

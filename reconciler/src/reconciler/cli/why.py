@@ -92,7 +92,7 @@ def _lines(home: Household, answer: Answer, who: Asker, found: list[dict[str, An
         case "canary":
             also = "so that browsers do not go around the blocks of this home"
             return [f"{answer.name} is left unanswered, {also}.{asking}"]
-    return [f"{answer.name} is not blocked: {_upstreams(home)} answers for it.{asking}"]
+    return [f"{answer.name} is not blocked: {_upstreams(home)} for it.{asking}"]
 
 
 def _blocked(home: Household, name: str, one: dict[str, Any]) -> str:
@@ -124,9 +124,9 @@ def _resolver(home: Household, who: Asker) -> str:
 
 
 def _upstreams(home: Household) -> str:
-    from desired_state.changes.wording import resolvers
+    from desired_state.changes.wording import answering
 
-    return resolvers(home.dns.upstreams) if home.dns else "whoever the device asks"
+    return answering(home.dns.upstreams) if home.dns else "whoever the device asks answers"
 
 
 def _as_json(answer: Answer, who: Asker, found: list[dict[str, Any]], lines: list[str]) -> dict[str, Any]:
