@@ -91,31 +91,26 @@ class Units(Protocol):
         """Let go. Child processes end; systemd's units run on."""
 
 
-def steps(
-    before: Plan | None, after: Plan, changed: Iterable[str], *, touched: Iterable[str] = ()
-) -> tuple[UnitStep, ...]:
+def steps(before: Plan | None, after: Plan, changed: Iterable[str]) -> tuple[UnitStep, ...]:
     """Return what brings the units from `before` to `after`, when the artifact's paths `changed` differ between them.
 
     Dropped units stop first, last started first, because their addresses and ports may be wanted. Without `before`
-    nothing is known of what runs, so everything starts afresh. A roll-back names in `touched` the units that the
-    forward step touched: they restart even where the files are equal again, for nobody knows how far they got.
+    nothing is known of what runs, so everything starts afresh.
     """
     known = {unit.name: unit for unit in before.units} if before else {}
     wanted = {unit.name for unit in after.units}
     gone = [UnitStep(Action.STOP, name) for name in reversed(known) if name not in wanted]
-    paths, again = frozenset(changed), frozenset(touched)
+    paths = frozenset(changed)
     told = [
-        UnitStep(action, unit.name)
-        for unit in after.units
-        if (action := _action(known.get(unit.name), unit, paths, again))
+        UnitStep(action, unit.name) for unit in after.units if (action := _action(known.get(unit.name), unit, paths))
     ]
     return (*gone, *told)
 
 
-def _action(before: Unit | None, after: Unit, changed: frozenset[str], touched: frozenset[str]) -> Action | None:
+def _action(before: Unit | None, after: Unit, changed: frozenset[str]) -> Action | None:
     if before is None:
         return Action.START
-    if before.command != after.command or after.name in touched or changed.intersection(after.restart):
+    if before.command != after.command or changed.intersection(after.restart):
         return Action.RESTART
     if changed.intersection(after.reload):
         return Action.RELOAD
