@@ -15,6 +15,7 @@ from reconciler.errors import Stalled
 from reconciler.journal import Ending, Suspension
 from reconciler.journal_file import JournalFile
 from reconciler.settings import Paths
+from reconciler.source.failure import Failure, as_error
 from tests.bench import KIDS, WORLD, Bench, make_family, until
 from tests.reconciler.passes import Device
 
@@ -327,3 +328,15 @@ def test_an_agent_that_ran_while_its_machine_joined_another_home_follows_that_on
     until(lambda: bench.up() and bench.journal.floor == tip, 60, what="the new home")
     assert bench.journal.confirmed.revision == tip
     assert bench.agent.poll() is None
+
+
+def test_a_disk_that_cannot_take_a_fetch_is_not_called_offline(up: Device, monkeypatch: pytest.MonkeyPatch):
+    """Offline is well and ends with 0; a full disk is neither."""
+    up.bench.edit(*GOOD)
+
+    def full(_: str) -> None:
+        raise as_error(Failure.DISK, "git.example")
+
+    monkeypatch.setattr(up.home.source, "fetch", full)
+    outcome = up.run()
+    assert (outcome.ready.reason, outcome.exit_code) == ("StorageFailed", 2)

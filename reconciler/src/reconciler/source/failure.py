@@ -134,7 +134,8 @@ def as_error(failure: Failure, place: str) -> HearthError:
     if failure in _ONLY_A_PERSON_HELPS:
         reason = "SourceTooLarge" if failure is Failure.TOO_LARGE else "SourceRefused"
         return Stalled(reason, message.format(place=place), remedy)
-    return Transient("SourceUnreachable", message.format(place=place), remedy)
+    # A full disk is none of the source's affair: it must not pass for a home that is merely offline.
+    return Transient("StorageFailed" if failure is Failure.DISK else "SourceUnreachable", message.format(place=place), remedy)
 
 
 def of_libgit2(error: BaseException) -> Failure:
