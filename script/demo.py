@@ -240,7 +240,7 @@ def a_bad_day(story: Story, port: int) -> None:
     story.line(
         "On trial",
         "no answer from outside (it worked before the change)",
-        held="upstream" in failure.get("message", ""),
+        held="a name from outside" in failure.get("message", ""),
     )
     attempt = next(
         one

@@ -13,7 +13,7 @@ import pytest
 
 from reconciler import dns_wire
 from reconciler.dns_wire import Answer
-from reconciler.probe import ask, judge
+from reconciler.probe import ask, in_words, judge
 from renderers.plan import DhcpProbe, DnsProbe
 
 
@@ -164,3 +164,17 @@ def test_a_dhcp_server_that_is_not_there_is_a_failure():
     (result,) = ask([DhcpProbe("dhcp", "127.45.0.9", "lo", "127.45.0.1")], seconds=0.3)
     assert (result.name, result.ok) == ("dhcp", False)
     assert "127.45.0.9" in result.message
+
+
+@pytest.mark.parametrize(
+    ("name", "whom", "what"),
+    [
+        ("dns main upstream", "The home's resolver", "a name from outside"),
+        ("dns group kids blocked for group", "The resolver of kids", "a name blocked for this group"),
+        ("dhcp main", "The home's DHCP server", "an address by DHCP"),
+        ("source", "", "source"),
+    ],
+)
+def test_people_read_what_a_probe_asks_and_not_what_it_is_called(name: str, whom: str, what: str):
+    """Its name is for the journal and for scripts."""
+    assert in_words(name) == (whom, what)

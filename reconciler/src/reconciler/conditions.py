@@ -14,7 +14,7 @@ from typing import Any
 from reconciler.drift import Drift
 from reconciler.errors import HearthError, Stalled, Transient
 from reconciler.journal import TRIAL_SECONDS, Journal, Moment, Rest
-from reconciler.probe import ProbeResult
+from reconciler.probe import ProbeResult, in_words
 
 _DRIFT_NAMED = 8
 _LONGEST = 4_000
@@ -205,7 +205,7 @@ def _healthy(facts: Facts) -> _Verdict:
     if facts.failed and facts.offline:
         return Status.TRUE, "AnsweringAtHome", "The home's own names are answered; nothing outside answers."
     if facts.failed:
-        words = "; ".join(f"{result.name}: {result.message}" for result in facts.results if not result.ok)
+        words = "; ".join(f"{in_words(result.name)[1]}: {result.message}" for result in facts.results if not result.ok)
         return Status.FALSE, "ProbeFailed", f"Not everything answers as it should: {words}."
     return Status.TRUE, "Answering", f"All {len(facts.results)} test questions were answered as they should be."
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reconciler.journal import PATIENCE_SECONDS, Health, Trial
-from reconciler.probe import ProbeResult
+from reconciler.probe import ProbeResult, in_words
 from renderers.plan import DnsProbe, Probe
 
 _LONGEST = 1000
@@ -49,7 +49,7 @@ def judge(trial: Trial, probes: Sequence[Probe], seen: Evidence) -> tuple[Health
         failed[SOURCE] = "the repository can no longer be reached"
     if not failed:
         return Health.HEALTHY, ""
-    words = "; ".join(f"{name}: {message}" for name, message in sorted(failed.items()))[:_LONGEST]
+    words = "; ".join(f"{in_words(name)[1]}: {message}" for name, message in sorted(failed.items()))[:_LONGEST]
     if seen.served_seconds < PATIENCE_SECONDS:
         return Health.PENDING, words
     if failed.keys() <= outward(probes) and not seen.network_up:

@@ -23,6 +23,14 @@ _TRIES = 2
 _LARGEST = 65_535
 _CODES = {0: "no address", 1: "format error", 2: "server failure", 3: "not found", 5: "refused"}  # RFC 1035, 4.1.1
 
+_ASKED = {
+    "local": "a name of the home",
+    "upstream": "a name from outside",
+    "blocked": "a name blocked for everyone",
+    "blocked for group": "a name blocked for this group",
+    "canary": "browsers keep to this resolver",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
@@ -41,6 +49,20 @@ def ask(probes: Sequence[Probe], *, seconds: float = 2.0) -> tuple[ProbeResult, 
     """
     answered = _ask_dns([probe for probe in probes if isinstance(probe, DnsProbe)], seconds)
     return tuple(answered[probe] if isinstance(probe, DnsProbe) else _ask_dhcp(probe, seconds) for probe in probes)
+
+
+def in_words(name: str) -> tuple[str, str]:
+    """Return whom and what a probe asks, for people: probes are called `dns main local`, `dns group kids upstream`, `dhcp main`."""
+    match name.split(" "):
+        case ["dns", "main", *what]:
+            whom = "The home's resolver"
+        case ["dns", "group", group, *what]:
+            whom = f"The resolver of {group}"
+        case ["dhcp", *_]:
+            return "The home's DHCP server", "an address by DHCP"
+        case _:
+            return "", name
+    return whom, _ASKED.get(" ".join(what), " ".join(what))
 
 
 def judge(probe: DnsProbe, answer: Answer) -> ProbeResult:

@@ -11,17 +11,9 @@ import click
 from reconciler.cli.output import emit, say
 from reconciler.errors import Misused
 from reconciler.generation import Generations
-from reconciler.probe import ProbeResult, ask
+from reconciler.probe import ProbeResult, ask, in_words
 from reconciler.settings import Paths, load
 from renderers.plan import DhcpProbe, DnsProbe, Probe
-
-_WORDS = {
-    "local": "a name of the home",
-    "upstream": "a name from outside",
-    "blocked": "a name blocked for everyone",
-    "blocked for group": "a name blocked for this group",
-    "canary": "browsers keep to this resolver",
-}
 
 
 @click.group(name="test")
@@ -62,21 +54,13 @@ def _show(probes: Sequence[Probe], results: Sequence[ProbeResult]) -> None:
             said = result.message or f"it answers, with {probe.router} as the router"
             say(f"Addresses (DHCP) from {probe.server}: {said}", kind="good" if result.ok else "bad")
             continue
-        name, what = _parts(probe)
-        if name != resolver:
-            say(f"{name} at {probe.server}")
-        resolver = name
+        whom, what = in_words(probe.name)
+        if whom != resolver:
+            say(f"{whom} at {probe.server}")
+        resolver = whom
         said = result.message.replace(f" at {probe.server}", "", 1)
         if result.ok and probe.expect == "answered":  # what is asked has no address, so that no cache can answer it
             said = f"{probe.question}: answered"
-        say(f"{_WORDS.get(what, what):<32} {said}", kind="good" if result.ok else "bad", indent=2)
+        say(f"{what:<32} {said}", kind="good" if result.ok else "bad", indent=2)
     bad = sum(not result.ok for result in results)
     say(f"{bad} of {len(results)} did not go well. `hearth doctor` looks for the cause." if bad else "All of it works.")
-
-
-def _parts(probe: DnsProbe) -> tuple[str, str]:
-    """Return the resolver in words and what is asked: probes are called `dns main local` or `dns group kids upstream`."""
-    words = probe.name.split(" ")
-    if words[1:2] == ["group"]:
-        return f"The resolver of {words[2]}", " ".join(words[3:])
-    return "The home's resolver", " ".join(words[2:])
