@@ -126,7 +126,7 @@ def test_only_what_must_restart_restarts(joined: Appliance, family: Family, tabl
 @pytest.mark.parametrize(
     ("path", "old", "new", "words"),
     [
-        (DNS, f"upstreams: [{', '.join(UPSTREAMS)}]", "upstreams: [192.168.10.77]", "dns main upstream"),
+        (DNS, f"upstreams: [{', '.join(UPSTREAMS)}]", "upstreams: [192.168.10.77]", "a name from outside"),
         ("household.yaml", "interface: eth0", "interface: eth9", f'{KIDS_UNIT} did not restart: .*"eth9"'),
     ],
     ids=["nobody answers there", "a unit does not start"],
