@@ -104,8 +104,7 @@ class Campaign:
 
     def _aimed(self, calls: Sequence[Call], effects: tuple[str, ...]) -> Iterable[Fault]:
         """Return the faults that concern the disk, or the start of a process."""
-        place = str(self._disk)
-        return faults_of(tuple(call for call in calls if call.starts or place in call.text), effects)
+        return faults_of(tuple(call for call in calls if call.starts or call.concerns(self._disk)), effects)
 
     def _fresh(self) -> None:
         shutil.rmtree(self._disk, ignore_errors=True)

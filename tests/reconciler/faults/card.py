@@ -31,11 +31,10 @@ class Card:
             file.truncate(_SIZE)
         subprocess.run(["mkfs.ext4", "-q", "-F", self._image], check=True, timeout=60)
 
-    def copy(self, folder: Path) -> Card:
-        """Return another card with the same content; neither may be mounted."""
+    def copy(self, image: Path) -> Card:
+        """Return another card with the same content for the same place; neither may be mounted."""
         other = object.__new__(Card)
-        other.disk, other._image = folder / "disk", folder / "image"
-        other.disk.mkdir(parents=True)
+        other.disk, other._image = self.disk, image
         subprocess.run(["cp", "--sparse=always", self._image, other._image], check=True, timeout=60)
         return other
 
@@ -55,6 +54,13 @@ class Card:
             fcntl.ioctl(descriptor, _SHUTDOWN, _NO_LOG_FLUSH)
         finally:
             os.close(descriptor)
+
+
+def plugged(card: Card, use: Callable[[], object]) -> None:
+    """Do something with the card mounted. After a failure it stays so, to the end of the process that lives `apart`."""
+    card.mount()
+    use()
+    card.unmount()
 
 
 def missing() -> str:

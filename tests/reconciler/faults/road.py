@@ -36,6 +36,9 @@ class Program(Protocol):
     def run(self, disk: Path) -> None:
         """Do one run toward the target: what is struck, and what recovers. May raise OSError."""
 
+    def halt(self) -> None:
+        """End what runs outside the disk, as a loss of power does."""
+
     def reboot(self, disk: Path) -> None:
         """Forget what a loss of power takes with it besides what was not synced."""
 
@@ -83,6 +86,9 @@ class Road:
     def run(self, disk: Path) -> None:
         """Do one pass toward the push."""
         _travel(disk, self.push)
+
+    def halt(self) -> None:
+        """Nothing runs."""
 
     def reboot(self, disk: Path) -> None:
         """The daemons forget; everything else lies on the disk."""

@@ -31,6 +31,7 @@ ERRORS = ("ENOSPC", "EIO", "EROFS")
 _NEVER_FULL = {"unlink", "unlinkat", "rmdir", "fchmod", "chmod"}
 KILL, CUT = "kill", "cut"
 _LINE = re.compile(r"(?P<name>\w+)\((?P<rest>.*)")
+_TALKS = re.compile(r"\d+<(socket|pipe|anon_inode):")
 _SECONDS = 60
 _LOOK_AGAIN_SECONDS = 0.001
 
@@ -47,6 +48,10 @@ class Call:
     def reads(self) -> bool:
         """Whether it only opens a file to read it."""
         return self.name.startswith("open") and not re.search(r"O_WRONLY|O_RDWR|O_CREAT", self.text)
+
+    def concerns(self, disk: Path) -> bool:
+        """Whether it is about the disk. A word that is sent to another process may name it, too."""
+        return str(disk) in self.text and not _TALKS.match(self.text)
 
     @property
     def starts(self) -> bool:

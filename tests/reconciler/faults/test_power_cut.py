@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,10 +16,9 @@ from renderers.artifact import Artifact
 from tests.reconciler.artifacts import artifact
 from tests.reconciler.faults import card as cards
 from tests.reconciler.faults import strike
-from tests.reconciler.faults.campaign import judge
-from tests.reconciler.faults.card import Card, apart
+from tests.reconciler.faults.card import Card, apart, plugged
+from tests.reconciler.faults.cuts import cut_everywhere
 from tests.reconciler.faults.road import Program, Push, Road
-from tests.reconciler.faults.strike import CUT, faults_of
 
 GOOD = Road()
 BAD = Road(Push("3" * 40, artifact("bad"), Health.UNHEALTHY))
@@ -31,50 +29,6 @@ def _possible() -> None:
     """Skip where no card can be mounted or nothing can be traced."""
     if reason := cards.missing() or strike.missing():
         pytest.skip(reason)
-
-
-def cut_everywhere(program: Program, folder: Path) -> None:
-    """Cut the power after each system call of a run, and once after its end; judge what is on the card then."""
-    good = Card(folder)
-    _plugged(good, lambda: program.prepare(good.disk))
-    first = good.copy(folder / "first")
-    first.mount()
-    calls = strike.strike(lambda: program.run(first.disk)).calls
-    promised = program.lasting(first.disk)
-    first.cut()
-    first.unmount()
-    _plugged(first, lambda: _kept(program, first.disk, promised))
-    faults = [fault for fault in faults_of(calls, (CUT,)) if not fault.call.reads]
-    assert len(faults) > 50
-    for fault in faults:
-        card = good.copy(folder / "cut")
-        card.mount()
-        struck = strike.strike(lambda card=card: program.run(card.disk), fault, cut=card.cut)
-        card.unmount()
-        assert struck.fired, f"{fault} did not fire"
-        try:
-            _plugged(card, lambda card=card: _judged(program, card.disk))
-        except AssertionError as error:
-            raise AssertionError(f"after {fault}: {error}") from error
-        shutil.rmtree(folder / "cut")
-
-
-def _plugged(card: Card, use: Callable[[], object]) -> None:
-    card.mount()
-    try:
-        use()
-    finally:
-        card.unmount()
-
-
-def _judged(program: Program, disk: Path) -> None:
-    program.reboot(disk)
-    judge(program, disk)
-
-
-def _kept(program: Program, disk: Path, promised: object) -> None:
-    program.reboot(disk)
-    assert program.lasting(disk) == promised, "what a finished run had promised is lost"
 
 
 @pytest.mark.parametrize("program", [GOOD, BAD], ids=["a good change", "a bad change"])
@@ -120,13 +74,13 @@ def test_what_returned_is_there_after_a_power_cut(promise: Callable[[Path], obje
 
     def program() -> None:
         card = Card(memory)
-        _plugged(card, lambda: (_old(card.disk), os.sync()))
+        plugged(card, lambda: (_old(card.disk), os.sync()))
         card.mount()
         promise(card.disk)
         before = _seen(card.disk)
         card.cut()
         card.unmount()
-        _plugged(card, lambda: _same(_seen(card.disk), before))
+        plugged(card, lambda: _same(_seen(card.disk), before))
 
     apart(program)
 
