@@ -83,3 +83,11 @@ def test_the_real_daemons_accept_the_example(holm: Path, hearth: Hearth) -> None
     """--daemons lets dnsmasq itself look."""
     said = hearth("check", holm, "--daemons")
     assert (said.code, "Its daemons accept their files." in said.out) == (0, True), said.out + said.err
+
+
+def test_a_folder_without_a_household_is_named_once_and_not_file_by_file(hearth: Hearth, tmp_path: Path) -> None:
+    """The usual mistake is to stand in the wrong folder."""
+    (tmp_path / "letter.txt").write_text("Dear Anna")
+    said = hearth("check", tmp_path)
+    assert (said.code, said.out) == (2, "")
+    assert f"{tmp_path} holds no household." in said.err

@@ -67,13 +67,22 @@ def read_files(folder: Path) -> Mapping[str, bytes]:
         Misused: it cannot be read as one at all.
     """
     from desired_state.load import HouseholdUnreadable, read_folder
+    from desired_state.model import FILES
 
     try:
-        return read_folder(folder)
+        files = read_folder(folder)
     except HouseholdUnreadable as error:
         raise Misused("HouseholdUnreadable", f"{error}.") from None
     except OSError as error:
         raise Misused("HouseholdUnreadable", f"{folder} cannot be read: {error.strerror}.") from None
+    if not any(path in files for path in FILES):
+        where = "This folder" if folder == Path() else str(folder)
+        raise Misused(
+            "NoHousehold",
+            f"{where} holds no household.",
+            "Name the one that holds household.yaml; `hearth init` makes one.",
+        )
+    return files
 
 
 def load_folder(folder: Path) -> Loaded:
