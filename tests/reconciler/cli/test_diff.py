@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli.diff import unified
-from tests.bench import Bench
+from tests.bench import HEARTH, Bench
 from tests.reconciler.cli.conftest import EXAMPLE, Git, Hearth
 
 SENTENCE = "+ The kids' devices (Mia's tablet) can no longer look up TikTok"
@@ -104,20 +104,28 @@ def test_a_bare_repository_has_revisions_too(family: Path, blocked: None, hearth
 
 def test_on_a_device_it_is_what_would_change_now(bench: Bench) -> None:
     """What was verified last, against what is in effect; a pause keeps them apart."""
-    same = bench.hearth("diff", check=False)
+    diff = (HEARTH, "--root", bench.pi, "diff")
+    same = bench.run(*diff, check=False, cwd=bench.folder)
     assert same.returncode == 0, same.stdout + same.stderr
     bench.hearth("suspend", "--for", "1h", "--reason", "Visitors")
     bench.edit("devices.yaml", "192.168.10.30", "192.168.10.31")
     bench.hearth("reconcile", check=False)
-    waiting = bench.hearth("diff", check=False)
+    waiting = bench.run(*diff, check=False, cwd=bench.folder)
     assert waiting.returncode == 1, waiting.stdout + waiting.stderr
     assert "192.168.10.31" in waiting.stdout.splitlines()[0]
     assert "+192.168.10.31 tv.home.arpa tv" in waiting.stdout
 
 
+def test_in_a_household_on_a_device_it_is_what_is_not_committed(bench: Bench) -> None:
+    """Somebody who edits and signs on the Pi itself asks about their edit, not about the device."""
+    bench.hearth("change", "add-name", "music", "tv")
+    done = bench.hearth("diff", check=False)
+    assert (done.returncode, "music.home.arpa" in done.stdout) == (1, True), done.stdout + done.stderr
+
+
 def test_before_anything_was_applied_all_of_it_would_change(joined: Bench) -> None:
     """A device that has only joined says so, or that nothing was verified yet; it never fails."""
-    done = joined.hearth("diff", check=False)
+    done = joined.run(HEARTH, "--root", joined.pi, "diff", check=False, cwd=joined.folder)
     assert done.returncode in {1, 2}
     assert "Traceback" not in done.stderr
     assert "bug" not in done.stderr

@@ -78,14 +78,15 @@ def diff(
 ) -> int:
     """Say in sentences what differs between A and B, and show the daemons' files.
 
-    A and B are folders or revisions. Without B, the household where you are; without both, what is not committed yet, or on a Pi
-    what would change now. Exits with 0 if nothing differs, 1 if something does, 2 if that cannot be said.
+    A and B are folders or revisions. Without B, the household where you are; without both, what is not committed yet there, or
+    on a Pi, outside of a household, what would change now. Exits with 0 if nothing differs, 1 if something does, 2 if that cannot be said.
     """
     from renderers import APPLIANCE
 
     try:
         target = APPLIANCE
-        if before is None and folder is None and (paths := Paths(Path(root))).settings.exists():
+        paths = Paths(Path(root))
+        if before is None and folder is None and paths.settings.exists() and not Path("household.yaml").exists():
             target = paths.target(load(paths))
             sides = _on_device(paths)
         else:
@@ -244,7 +245,8 @@ def _as_json(before: Side, after: Side, found: Comparison, *, with_files: bool) 
 
 def _show(before: Side, after: Side, found: Comparison, *, with_files: bool) -> None:
     if not found.rows:
-        say(f"{before.name} and {after.name} say the same.", kind="good")
+        same = before.name == after.name
+        say(f"{before.name} is in effect." if same else f"{before.name} and {after.name} say the same.", kind="good")
         return
     show_rows(found.rows, risk_words(str(found.risk), found.reasons))
     for path, text in unified(before.files, after.files).items() if with_files else ():
