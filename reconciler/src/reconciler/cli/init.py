@@ -272,10 +272,10 @@ def _tell(folder: Path, household: str, words: tuple[str, ...], made: Path | Non
     if made:
         say(f"You had no key, so one was made: {made}", kind="note")
     say(
-        "There is one key. Make a second, keep it elsewhere, and add it to trust/owners before you need it.",
+        "There is one key, and no other can be added later. Put a spare one in before you push: docs/recovery.md shows how.",
         kind="note",
     )
-    say(f"Its fingerprint, to compare when a Pi joins:  {' '.join(words)}")
+    say(f"Its eight words, to compare when a Pi joins:  {' '.join(words)}")
     say()
     go = [] if folder == Path() else [f"cd {shlex.quote(str(folder))}"]
     say(f"Next:  {' && '.join([*go, *_NEXT])}")
