@@ -65,9 +65,16 @@ def test_a_git_host_that_is_down_is_not_called_the_internet():
 
 def test_an_upstream_that_is_silent_while_the_source_answers_is_not_well():
     """The family has no internet names then, whatever the reason."""
-    ready = say(replace(FACTS, results=CUT_OFF))
+    ready = say(replace(FACTS, results=CUT_OFF, world_heard=True))
     assert (ready.status, ready.reason) == (Status.FALSE, "ProbeFailed")
     assert "outside: debian.org: no answer" in ready.message
+
+
+def test_with_a_source_at_home_a_silent_world_is_the_internet_being_down():
+    """A repository in the house answers always, and new changes need not wait."""
+    ready = say(replace(FACTS, results=CUT_OFF))
+    assert (ready.status, ready.reason) == (Status.TRUE, "Offline")
+    assert ready.message == "Your internet is down; the home works."
 
 
 def test_offline_is_no_excuse_for_a_home_that_does_not_answer():

@@ -84,6 +84,8 @@ class Facts:
     """Reason and message where the network is not as the household says; None where it matches."""
     outward: frozenset[str] = frozenset()
     """The names of the probes that need the world outside the home."""
+    world_heard: bool = False
+    """Whether something outside the home answered: a source that is not at home itself."""
 
     @property
     def failed(self) -> frozenset[str]:
@@ -95,6 +97,12 @@ class Facts:
         """What keeps the source from us, where nothing but that and what it explains is in the way."""
         found = next((o for o in self.obstacles if o.reason.startswith("Source") and isinstance(o, Transient)), None)
         return found if self.failed <= self.outward else None
+
+    @property
+    def internet_down(self) -> bool:
+        """Whether nothing outside answers, and all at home does."""
+        asked = self.outward & {result.name for result in self.results}
+        return bool(asked) and not self.world_heard and asked <= self.failed <= self.outward
 
 
 def timestamp(seconds: float) -> str:
@@ -136,7 +144,7 @@ def _ready(facts: Facts) -> _Verdict:
         return Status.FALSE, journal.failure.reason, _taken_back(facts)
     if facts.rest == Rest("Suspended"):
         return Status.TRUE, "Suspended", _suspended(facts)[2]
-    if facts.offline:
+    if facts.offline or facts.internet_down:
         return Status.TRUE, "Offline", _offline(facts)
     return Status.TRUE, "UpToDate", "The home runs what its repository asks for."
 
@@ -170,11 +178,10 @@ def _taken_back(facts: Facts) -> str:
 
 
 def _offline(facts: Facts) -> str:
-    assert facts.offline is not None
-    asked = facts.outward & {result.name for result in facts.results}
-    if asked and asked <= facts.failed:
-        return "Your internet is down; the home works. New changes wait until it is back."
-    return f"The home works; new changes wait. {facts.offline.message}"
+    if facts.internet_down:
+        wait = " New changes wait until it is back." if facts.offline else ""
+        return f"Your internet is down; the home works.{wait}"
+    return f"The home works; new changes wait. {facts.offline.message if facts.offline else ''}".rstrip()
 
 
 def _reconciling(facts: Facts) -> _Verdict:
@@ -196,13 +203,13 @@ def _source_verified(facts: Facts) -> _Verdict:
         return Status.FALSE, refused.reason, f"{refused.message} {refused.remedy}".rstrip()
     if facts.journal.floor is None:
         return Status.UNKNOWN, "NotFetched", "Nothing was fetched yet."
-    return Status.TRUE, "Verified", f"Every commit up to {facts.journal.floor[:10]} is verified."
+    return Status.TRUE, "Verified", f"Every commit up to {facts.journal.floor[:7]} is verified."
 
 
 def _healthy(facts: Facts) -> _Verdict:
     if not facts.results:
         return Status.UNKNOWN, "NotAsked", "Nothing was asked yet."
-    if facts.failed and facts.offline:
+    if facts.failed and (facts.offline or facts.internet_down):
         return Status.TRUE, "AnsweringAtHome", "The home's own names are answered; nothing outside answers."
     if facts.failed:
         words = "; ".join(f"{in_words(result.name)[1]}: {result.message}" for result in facts.results if not result.ok)

@@ -161,7 +161,7 @@ def _follow_source(home: Home, seen: Pass) -> None:
 
     try:
         home.source.fetch(tip)
-        home.gate("fetched", detail=tip[:10])
+        home.gate("fetched", detail=tip[:7])
         revision = home.verify(tip, now.floor, move_floor)
     except Stalled as error:
         if error.reason == "SourceRefused":  # says something of the host, and nothing of this commit
@@ -290,21 +290,25 @@ def _network_up(home: Home, trying: Plan) -> bool:
     return any(home.network_up(plan.network) for plan in (*known, trying))
 
 
+def _world_heard(home: Home, seen: Pass) -> bool:
+    """Whether the source answered from outside: one on this very machine says nothing of the world."""
+    return seen.source_answers and not home.source.is_local
+
+
 def _recorded(home: Home, seen: Pass, step: Step) -> journal.Journal:
     now, state = home.clock.now(), home.journal.value
     if not isinstance(step, Try):
         return journal.record(state, step, now)
     running = home.generations.load(state.target).plan.probes if seen.results and state.target else ()
     trying = home.generations.load(step.desired.digest).plan.probes
-    outside = seen.source_answers and not home.source.is_local  # one on this very machine says nothing of the world
-    known = health.baseline(running, seen.results, trying, source_answers=outside)
+    known = health.baseline(running, seen.results, trying, source_answers=_world_heard(home, seen))
     return journal.record(state, step, now, baseline=known, source_answered=seen.source_answers)
 
 
 def _act(home: Home, seen: Pass, step: Step) -> None:
     match step:
         case Try(desired):
-            home.gate("on trial", detail=desired.revision[:10])
+            home.gate("on trial", detail=desired.revision[:7])
         case Activate(digest):
             home.generations.activate(digest)
         case Serve(digest):
@@ -316,7 +320,7 @@ def _act(home: Home, seen: Pass, step: Step) -> None:
             seen.healed = True  # tried: what cannot be put back is said, and bars nothing
             _stage(seen, lambda: _heal(home, seen, home.generations.load(digest)))
         case Confirm():
-            home.gate("answering", detail=f"{len(seen.results)} probes")
+            home.gate("answering", detail=f"{len(seen.results)} test questions")
         case RollBack():
             home.gate("answering", ok=False, detail=step.message)
         case Adopt() | Rest() | Wait():
@@ -382,6 +386,7 @@ def _finish(home: Home, seen: Pass, began: float) -> Outcome:
         seen.drift,
         home.network_difference(plan.network),
         seen.outward,
+        _world_heard(home, seen),
     )
     found = conditions_of(facts, home.reporter.conditions)
     outcome = Outcome(found, tuple(seen.obstacles), tuple(seen.steps), now.since_boot - began)
