@@ -102,6 +102,7 @@ def test_a_text_that_says_something_else_is_no_edit_of_the_text() -> None:
         ({"kind": "set", "path": "trust.owners", "value": "x"}, "path is not 'apiVersion'"),
         ({"kind": "set", "path": "network.subnet", "value": None}, "cannot be left out"),
         ({"kind": "set", "path": "network.subnet", "value": "any"}, "network.subnet is not an IPv4 network"),
+        ({"kind": "set-upstreams", "upstreams": ["9.9.9.9", "quad9"]}, 'upstreams "quad9" is not an IPv4 address'),
         ({"kind": "set", "path": "name", "value": {"a": "b"}}, "name is not"),
         ({"kind": "grant-access", "who": "mia"}, "share is missing"),
         ({"kind": "remove-dhcp", "force": True}, "force is no field"),

@@ -11,6 +11,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from desired_state.changes import home, names, services, settings
 from desired_state.changes.base import ChangeRefused, Statement
+from desired_state.strict_yaml import shown
 
 Change = Annotated[
     home.AddPerson | home.RemovePerson | home.RenamePerson | home.SetEmail
@@ -61,8 +62,10 @@ def read_change(raw: Mapping[str, Any]) -> Change:
 
 
 def _complaint(error: ValidationError) -> str:
-    first = error.errors(include_input=False, include_url=False)[0]
-    place = " ".join(str(step) for step in first["loc"][1:] if step != "[key]")
+    first = error.errors(include_url=False)[0]
+    names = [str(step) for step in first["loc"][1:] if isinstance(step, str) and step != "[key]"]
+    item = [shown(str(first["input"]))] if isinstance(first["loc"][-1], int) else []  # which of a list: never a secret
+    place = " ".join([*names, *item])
     expected = first.get("ctx", {}).get("expected")
     words = {"missing": "is missing: give it", "extra_forbidden": "is no field of it: leave it out"}.get(first["type"])
     return f"{place} {words or (f'is not {expected}' if expected else first['msg'])}".strip()
