@@ -245,8 +245,8 @@ def _as_json(before: Side, after: Side, found: Comparison, *, with_files: bool) 
 
 def _show(before: Side, after: Side, found: Comparison, *, with_files: bool) -> None:
     if not found.rows:
-        same = before.name == after.name
-        say(f"{before.name} is in effect." if same else f"{before.name} and {after.name} say the same.", kind="good")
+        same = f"Nothing differs from {before.name}."
+        say(same if before.name == after.name else f"{before.name} and {after.name} say the same.", kind="good")
         return
     show_rows(found.rows, risk_words(str(found.risk), found.reasons))
     for path, text in unified(before.files, after.files).items() if with_files else ():
