@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.errors import Stalled, Transient
 from reconciler.generation import Generations
 from reconciler.serving import Serving
 from reconciler.units import Action, Fault, NoUnits, UnitState, UnitStep
@@ -82,3 +83,63 @@ def test_a_crash_while_the_units_are_told_makes_the_next_pass_tell_them_all(tmp_
     assert after.digest is None
     after.bring(staged, generations)
     assert units.told == [UnitStep(Action.START, "dnsmasq.service")]
+
+
+def test_after_a_boot_the_units_count_as_told_unless_somebody_said_otherwise(tmp_path: Path, generations: Generations):
+    """systemd started them on what is active; a marker in /run is from this boot, and knows better."""
+    staged = generations.stage(artifact(b"old"))
+    booted = Serving(tmp_path / "served", TalkingUnits(), SteppedClock())
+    booted.assume(staged.digest)
+    assert booted.digest == staged.digest
+    (tmp_path / "served").write_text("unsure\n")
+    booted.assume(staged.digest)
+    assert booted.digest is None
+
+
+def test_where_nothing_is_known_the_units_of_other_generations_stop(tmp_path: Path, generations: Generations):
+    """The power went before a dropped resolver was stopped: its unit still starts at boot."""
+    gone = Unit("hearth-resolver@kids.service", ("dnsmasq",), restart=("kids",))
+    generations.stage(Artifact({"kids": File(b"")}, Plan(units=(gone,))))
+    units = TalkingUnits()
+    Serving(tmp_path / "served", units, SteppedClock()).bring(generations.stage(artifact(b"new")), generations)
+    assert units.told == [UnitStep(Action.STOP, gone.name), UnitStep(Action.START, "dnsmasq.service")]
+
+
+def test_a_unit_that_refuses_to_start_is_remembered_for_the_judge(tmp_path: Path, generations: Generations):
+    """The other steps were taken, and the trial goes on to be judged."""
+
+    class Refusing(TalkingUnits):
+        def perform(self, steps: Sequence[UnitStep], plan: Plan) -> None:
+            raise Stalled("UnitFailed", "dnsmasq.service did not start: bad option.")
+
+    staged = generations.stage(artifact(b"new"))
+    serving = Serving(tmp_path / "served", Refusing(), SteppedClock())
+    serving.bring(staged, generations)
+    assert serving.digest == staged.digest
+    assert serving.words(staged) == "dnsmasq.service did not start: bad option."
+
+
+def test_units_that_cannot_be_reached_leave_the_marker_unsure(tmp_path: Path, generations: Generations):
+    """The next pass, of this process or another, tells all of them."""
+
+    class Gone(TalkingUnits):
+        def perform(self, steps: Sequence[UnitStep], plan: Plan) -> None:
+            raise Transient("UnitsUnreachable", "systemd cannot be reached.")
+
+    serving = Serving(tmp_path / "served", Gone(), SteppedClock())
+    with pytest.raises(Transient):
+        serving.bring(generations.stage(artifact(b"new")), generations)
+    assert serving.digest is None
+    assert Serving(tmp_path / "served", TalkingUnits(), SteppedClock()).digest is None
+
+
+def test_a_daemon_that_runs_and_answers_wrongly_is_restarted_but_seldom(tmp_path: Path, generations: Generations):
+    """An hour of wrong answers must not become an hour of restarts."""
+    clock, units = SteppedClock(), TalkingUnits()
+    staged = generations.stage(artifact(b"old"))
+    serving = Serving(tmp_path / "served", units, clock)
+    for _ in range(3):
+        serving.revive(staged)
+    clock.ahead += 601
+    serving.revive(staged)
+    assert units.told == [UnitStep(Action.RESTART, "dnsmasq.service")] * 2

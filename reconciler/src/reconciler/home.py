@@ -57,7 +57,13 @@ class Home:
         self._target = paths.target(settings)
         self._watch = watch
         if settings.units == "systemd":
-            self.serving.assume(self.generations.active())
+            self._assume_served()
+
+    def _assume_served(self) -> None:
+        """Believe that a boot started everything, unless the power went while units were told: then they are told again."""
+        with contextlib.suppress(HearthError, OSError):  # the pass says what is wrong with the journal
+            if self.journal.value.steady:
+                self.serving.assume(self.generations.active())
 
     def outdated(self) -> bool:
         """Whether device.toml was written anew since this home was opened."""

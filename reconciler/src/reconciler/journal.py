@@ -154,6 +154,11 @@ class Journal:
             return self.trial.digest
         return self.confirmed.digest if self.confirmed else None
 
+    @property
+    def steady(self) -> bool:
+        """Whether no attempt is under way and the last one was kept: its units had been told everything before that was written."""
+        return self.trial is None and (not self.attempts or self.attempts[-1].ending is Ending.CONFIRMED)
+
     def digests(self) -> frozenset[str]:
         """Return every digest that is, was last or may soon be active: what must stay on disk."""
         return frozenset(part.digest for part in (self.desired, self.trial, self.confirmed, self.previous) if part)

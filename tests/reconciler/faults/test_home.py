@@ -6,6 +6,7 @@ By default a sample with a fixed seed; HEARTH_CAMPAIGN=all strikes at every call
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import sys
@@ -41,7 +42,11 @@ def _traced() -> None:
 
 
 def a_good_change(bench: HomeBench) -> None:
-    """Another order of upstreams, which restarts the resolvers, and a new name."""
+    """Another order of upstreams, which restarts the resolvers, a new name, and a group with a resolver of its own."""
+    devices = (bench.household / "devices.yaml").read_text()
+    group = "  guests: {name: The guests' devices, resolver: 192.168.10.4}\n"
+    (bench.household / "devices.yaml").write_text(devices.replace("groups:\n", f"groups:\n{group}"))
+    bench.git("add", "devices.yaml")
     dns = (bench.household / "services/dns.yaml").read_text()
     dns = dns.replace("[9.9.9.9, 149.112.112.112]", "[149.112.112.112, 9.9.9.9]")
     bench.push("services/dns.yaml", dns.replace("{wiki: appliance}", "{wiki: appliance, photos: appliance}"))
@@ -228,3 +233,21 @@ def test_a_secret_in_the_log_fails_the_campaign(road: Callable[[str], HomeRoad],
     campaign = Campaign(home, home.bench.folder)
     with pytest.raises(AssertionError, match="I6"):
         campaign.run(sample(campaign.faults(KILL), 2))
+
+
+def test_a_power_cut_between_activation_and_start_is_not_held_against_the_change(home_bench: HomeBench):
+    """After the boot nothing of a new unit runs, and nobody has told it to: that is not the change's failure."""
+    if reason := cards.missing():
+        pytest.skip(reason)
+
+    def activated(faults: tuple[Fault, ...]) -> tuple[Fault, ...]:
+        swaps = [place for place, fault in enumerate(faults) if re.match(r'"[^"]*/\.current\.', fault.call.text)]
+        synced = faults[max(swaps) + 1]
+        assert synced.call.name == "fsync"
+        return (synced,)
+
+    def program() -> None:
+        with running(home_bench, "a good change") as home:
+            cut_everywhere(home, home_bench.folder, activated)
+
+    cards.apart(program)
