@@ -161,7 +161,7 @@ def _unknown_field(model: type[Part], path: Path) -> tuple[str, str]:
     if part is Block and key in {"until", "hours"}:
         return "not-supported", "is not supported yet: a block holds at all times, take this line out"
     known = [field.alias or name for name, field in part.model_fields.items()] if part else []
-    return "unknown-field", f"is not a field here{did_you_mean(key, known)}; known are {', '.join(known)}"
+    return "unknown-field", f"is not a field here{did_you_mean(key, known) or ':'} known are {', '.join(known)}"
 
 
 def _part_at(model: type[Part], path: Path) -> type[Part] | None:
