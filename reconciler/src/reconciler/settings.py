@@ -67,7 +67,9 @@ class Settings(BaseModel):
     interval: Annotated[float, BeforeValidator(_interval)] = 300.0
     units: Literal["systemd", "child"] = "systemd"
     bench: Bench | None = None
-    report_to: Annotated[str, Field(pattern=r"^(https://|http://(localhost|127\.0\.0\.1|\[::1\])[:/])[!-?A-~]+$")] | None = None
+    report_to: (
+        Annotated[str, Field(pattern=r"^(https://|http://(localhost|127\.0\.0\.1|\[::1\])[:/])[!-?A-~]+$")] | None
+    ) = None
 
 
 class Paths:
@@ -109,6 +111,12 @@ class Paths:
             raise Misused(
                 "NotWritable", f"{error.filename} cannot be made: {error.strerror}.", "Run this as root (sudo)."
             ) from None
+
+    def start_agent(self, settings: Settings) -> str:
+        """Return the command that starts the agent here."""
+        return (
+            "sudo systemctl start hearth-agent" if settings.units == "systemd" else f"hearth --root {self.root} agent"
+        )
 
     def target(self, settings: Settings) -> Target:
         """Return what to render for: this appliance, or this bench."""

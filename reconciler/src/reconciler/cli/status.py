@@ -106,7 +106,7 @@ def _show_status(paths: Paths, settings: Settings, known: Mapping[str, Any], *, 
     ready = _condition(known, "Ready")
     say(ready["message"], kind="good" if ready["status"] == "True" else "bad")
     if not running:
-        say("The agent is not running, so nothing new takes effect: sudo systemctl start hearth-agent", kind="bad")
+        say(f"The agent does not run, so nothing new takes effect: {paths.start_agent(settings)}", kind="bad")
     say()
     journal = JournalFile(paths.journal).value
     applied = journal.confirmed
@@ -175,11 +175,14 @@ def _show_entry(entry: Mapping[str, Any]) -> None:
     for attempt in entry["here"]:
         good = attempt["ended"] == Ending.CONFIRMED
         words = (
-            f"in effect {attempt['at'][11:19]}"
-            if good
-            else f"{attempt['ended']} {attempt['at'][11:19]}: {attempt['message']}"
+            f"in effect {attempt['at'][11:19]}" if good else f"{attempt['ended']} {attempt['at'][11:19]}{_why(attempt)}"
         )
         say(words, kind="good" if good else "bad", indent=9)
+
+
+def _why(attempt: Mapping[str, str]) -> str:
+    """Return the words for an attempt that did not last, where they say more than how it ended."""
+    return f": {attempt['message']}" if attempt["message"] not in {"", attempt["ended"]} else ""
 
 
 def _title(paths: Paths, commit: str) -> str:

@@ -63,8 +63,7 @@ def agent(paths: Paths, settings: Settings) -> Diagnosis:
     """Look whether the agent runs."""
     if (pid := holder(paths.agent)) is not None:
         return ok("agent", f"The agent runs (process {pid})")
-    start = "sudo systemctl start hearth-agent" if settings.units == "systemd" else f"hearth --root {paths.root} agent"
-    return bad("agent", "The agent does not run, so nothing new takes effect.", start)
+    return bad("agent", "The agent does not run, so nothing new takes effect.", paths.start_agent(settings))
 
 
 def drift(paths: Paths, generation: Generation) -> Diagnosis:
