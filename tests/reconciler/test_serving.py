@@ -86,7 +86,7 @@ def test_a_crash_while_the_units_are_told_makes_the_next_pass_tell_them_all(tmp_
 
 
 def test_after_a_boot_the_units_count_as_told_unless_somebody_said_otherwise(tmp_path: Path, generations: Generations):
-    """systemd started them on what is active; a marker in /run is from this boot, and knows better."""
+    """A boot starts them on what is active; a marker in /run is from this boot, and knows better."""
     staged = generations.stage(artifact(b"old"))
     booted = Serving(tmp_path / "served", TalkingUnits(), SteppedClock())
     booted.assume(staged.digest)
@@ -109,7 +109,7 @@ def test_a_unit_that_refuses_to_start_is_remembered_for_the_judge(tmp_path: Path
     """The other steps were taken, and the trial goes on to be judged."""
 
     class Refusing(TalkingUnits):
-        def perform(self, steps: Sequence[UnitStep], plan: Plan) -> None:
+        def perform(self, steps: Sequence[UnitStep], plan: Plan) -> None:  # noqa: ARG002 - the port's form
             raise Stalled("UnitFailed", "dnsmasq.service did not start: bad option.")
 
     staged = generations.stage(artifact(b"new"))
@@ -123,7 +123,7 @@ def test_units_that_cannot_be_reached_leave_the_marker_unsure(tmp_path: Path, ge
     """The next pass, of this process or another, tells all of them."""
 
     class Gone(TalkingUnits):
-        def perform(self, steps: Sequence[UnitStep], plan: Plan) -> None:
+        def perform(self, steps: Sequence[UnitStep], plan: Plan) -> None:  # noqa: ARG002 - the port's form
             raise Transient("UnitsUnreachable", "systemd cannot be reached.")
 
     serving = Serving(tmp_path / "served", Gone(), SteppedClock())
