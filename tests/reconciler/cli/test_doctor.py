@@ -38,6 +38,21 @@ def test_a_home_that_is_well_gets_a_clean_bill(standing: Bench):
     assert names(said)["agent"] == "ok"
 
 
+def test_what_the_last_pass_found_is_in_the_way_too(bench: Bench):
+    """Nobody should read that nothing is in the way while a pause holds changes back, or a commit is refused."""
+    bench.hearth("suspend", "--for", "1h", "--reason", "Visitors")
+    code, paused = bench.hearth_json("doctor")
+    found = next(one for one in paused["diagnoses"] if one["name"] == "ready")
+    assert (code, found["grade"], found["remedy"]) == (0, "advice", "sudo hearth resume ends the pause.")
+    bench.hearth("resume")
+    bench.edit("people.yaml", "Mia Holm", "Mia", signed=False)
+    bench.hearth("reconcile", check=False)
+    code, refused = bench.hearth_json("doctor")
+    found = next(one for one in refused["diagnoses"] if one["name"] == "ready")
+    assert (code, found["grade"]) == (1, "bad")
+    assert "is not signed" in found["message"]
+
+
 def test_before_joining_it_looks_at_the_machine_and_writes_nothing(tmp_path):
     """Somebody who has only installed wants to know whether this machine is fit."""
     done = subprocess.run(

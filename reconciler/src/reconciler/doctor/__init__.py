@@ -49,6 +49,7 @@ def examine(paths: Paths) -> Iterator[Diagnosis]:
         ("source", lambda: home.source(paths, settings)),
         ("keys", lambda: home.keys(paths, parse_url(settings.source))),
         ("agent", lambda: home.agent(paths, settings)),
+        ("ready", lambda: home.ready(paths)),
         ("files", lambda: home.drift(paths, generation) if generation else None),
         ("boot", lambda: home.boot(generation.plan) if generation and settings.units == "systemd" else None),
     )

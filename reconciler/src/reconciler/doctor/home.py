@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from pathlib import Path
 
+from reconciler.conditions import Condition, Status
 from reconciler.doctor.diagnosis import Diagnosis, advice, bad, ok
 from reconciler.drift import DriftWatch
 from reconciler.errors import HearthError
@@ -64,6 +66,18 @@ def agent(paths: Paths, settings: Settings) -> Diagnosis:
     if (pid := holder(paths.agent)) is not None:
         return ok("agent", f"The agent runs (process {pid})")
     return bad("agent", "The agent does not run, so nothing new takes effect.", paths.start_agent(settings))
+
+
+def ready(paths: Paths) -> Diagnosis | None:
+    """Repeat what the last pass found in the way; None where all was well, or none has looked since the machine started."""
+    try:
+        known = json.loads(paths.status.read_text("utf-8"))
+        found = next(Condition.from_json(one) for one in known["conditions"] if one["type"] == "Ready")
+    except (OSError, ValueError, KeyError, TypeError, StopIteration):
+        return None
+    if found.reason == "Suspended":
+        return advice("ready", found.message, "sudo hearth resume ends the pause.")
+    return bad("ready", found.message, "`hearth status` says more.") if found.status is Status.FALSE else None
 
 
 def drift(paths: Paths, generation: Generation) -> Diagnosis:
