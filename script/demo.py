@@ -305,6 +305,8 @@ def who_did_this(story: Story) -> None:
 def main() -> int:
     """Tell the story; return 0 if every scene held."""
     keep = sys.argv[1:] == ["--keep"]
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # a closed window leaves nothing running either
+        signal.signal(ending, lambda *_: sys.exit(1))
     began = time.monotonic()
     words = make_family()
     port, upstream_port = free_port(), free_port()
@@ -338,9 +340,11 @@ def play(agent: subprocess.Popen[bytes], upstream_port: int) -> int:
             f"\nThe home runs on. In another terminal:\n  cd {HOUSEHOLD}\n  export HEARTH_ROOT={PI} PATH={TOP}/.venv/bin:$PATH"
         )
         print("  hearth status\n  hearth change block youtube --for kids --commit --push\nCtrl-C ends it.", flush=True)
-        with suppress(KeyboardInterrupt):
-            agent.wait()
-        end(agent)
+        try:
+            with suppress(KeyboardInterrupt):
+                agent.wait()
+        finally:
+            end(agent)
     return 0
 
 
