@@ -38,8 +38,8 @@ from tests.reconciler.faults.init import Init, active
 from tests.reconciler.faults.road import complete, snapshot
 from tests.reconciler.faults.strike import alone
 
-MISSES_PER_RESTART = 3
-"""How many questions in a row, ten a second, a restart of the main resolver may cost: 0.3 s. Measured: see docs/testing.md."""
+MISSES_PER_RESTART = 2
+"""How many questions in a row, ten a second, a restart of the main resolver may cost: 0.2 s. Measured: one at most, see docs/testing.md."""
 TOKEN = "hunter2-of-the-git-host"
 _MAIN_UNIT = "dnsmasq.service"
 _IN_STATE = {"generations", "current", "journal.json", "keys", "outbox", "repo.git", "incoming", "replaced"}
