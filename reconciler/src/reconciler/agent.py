@@ -123,6 +123,7 @@ class Agent:
         code, failed = 2, True
         try:
             with held(self._home.paths.lock):
+                self._notify("WATCHDOG=1")  # the wait for the lock was not ours
                 if self._home.outdated():  # `hearth join` was here: its floor and ours must not meet
                     os.write(self._wake, bytes([_AFRESH]))
                     return False

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from reconciler.clock import Clock, SystemClock
 from reconciler.drift import DriftWatch
@@ -40,7 +40,14 @@ class Home:
     """The ports of one home."""
 
     def __init__(
-        self, paths: Paths, settings: Settings, units: Units, *, clock: Clock | None = None, watch: Gate | None = None
+        self,
+        paths: Paths,
+        settings: Settings,
+        units: Units,
+        *,
+        clock: Clock | None = None,
+        watch: Gate | None = None,
+        log_to: TextIO | None = None,
     ) -> None:
         paths.prepare()
         self.paths = paths
@@ -52,7 +59,7 @@ class Home:
         self.drift = DriftWatch(paths.root, paths.state)
         self.serving = Serving(paths.served, units, self.clock)
         self.source = Source(settings.source, Credentials.in_folder(paths.keys), paths.repository, paths.incoming)
-        self.reporter = Reporter(paths, settings, self.version)
+        self.reporter = Reporter(paths, settings, self.version, log_to=log_to)
         self._told = _state(paths.settings)
         self._target = paths.target(settings)
         self._watch = watch

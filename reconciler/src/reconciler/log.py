@@ -7,6 +7,7 @@ structlog is imported on set-up only.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import re
@@ -14,6 +15,7 @@ import unicodedata
 from collections.abc import Mapping, MutableMapping
 from dataclasses import asdict, dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -63,11 +65,15 @@ class PassLog:
             self._since, self._quiet = now, 0
 
 
-def set_up(out: TextIO, environment: Mapping[str, str], *, verbose: bool = False) -> FilteringBoundLogger:
-    """Choose the form for `out` and return the logger. Debug lines are written only if `verbose`."""
+def set_up(out: TextIO | None, environment: Mapping[str, str], *, verbose: bool = False) -> FilteringBoundLogger:
+    """Choose the form for `out` and return the logger. Debug lines are written only if `verbose`.
+
+    None is for a command whose output is a person's: the line goes to the journal if there is one, else nowhere.
+    """
     import structlog
 
-    to_journal = _is_journal(out, environment)
+    to_journal = _journal_runs() if out is None else _is_journal(out, environment)
+    out = out or io.StringIO()
     structlog.configure(
         processors=[structlog.processors.add_log_level, without_secrets, *_form(out, to_journal=to_journal)],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
@@ -121,6 +127,10 @@ def _is_journal(out: TextIO, environment: Mapping[str, str]) -> bool:
     if environment.get("JOURNAL_STREAM") != f"{status.st_dev}:{status.st_ino}":
         return False
     return _journal() is not None
+
+
+def _journal_runs() -> bool:
+    return Path("/run/systemd/journal/socket").exists() and _journal() is not None
 
 
 @cache

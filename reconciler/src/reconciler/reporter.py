@@ -8,11 +8,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from reconciler.conditions import Condition, Status, timestamp
 from reconciler.errors import HearthError, Stalled, Transient
@@ -30,22 +30,26 @@ if TYPE_CHECKING:
     from reconciler.reconcile import Outcome
 
 _SEND_SECONDS = 10.0
+_DRAIN_SECONDS = 30.0
+"""How long one pass spends on reports; what is left goes with the next."""
 
 
 class Reporter:
     """Tells what came of each pass of one home."""
 
-    def __init__(self, paths: Paths, settings: Settings, version: str) -> None:
+    def __init__(self, paths: Paths, settings: Settings, version: str, *, log_to: TextIO | None = None) -> None:
         self._paths = paths
         self.conditions = self._before()
         self._settings = settings
         self._version = version
         self._outbox = Outbox(paths.outbox)
         self._metrics: Metrics | None = None
-        self._said: tuple[str, ...] = ()
+        self._log_to = log_to
+        self._said = _sum(self.conditions[0]) if self.conditions else ()
         self._lines: PassLog | None = None
         self._status: tuple[bytes, int] | None = None
         self._recorded: int | None = None
+        self._send_until = 0.0
 
     def tell(self, outcome: Outcome, journal: Journal, now: Moment) -> None:
         """Write what is new. A disk that says no is logged, and stops nothing."""
@@ -71,7 +75,7 @@ class Reporter:
     @cached_property
     def log(self) -> FilteringBoundLogger:
         """The logger, set up when it is first needed."""
-        return set_up(sys.stderr, os.environ)
+        return set_up(self._log_to, os.environ)
 
     def _log_line(self, outcome: Outcome, journal: Journal, now: Moment) -> None:
         self._lines = self._lines or PassLog(self.log, now.since_boot)
@@ -89,7 +93,7 @@ class Reporter:
         self._lines.write(line, now.since_boot)
 
     def _changed(self, ready: Condition) -> bool:
-        before, self._said = self._said, (ready.status, ready.reason, ready.message)
+        before, self._said = self._said, _sum(ready)
         return before != self._said
 
     def _write_status(self, outcome: Outcome, journal: Journal, now: Moment) -> None:
@@ -161,9 +165,12 @@ class Reporter:
             )
             self._outbox.put(beat.as_json())
         self._recorded = ended
+        self._send_until = time.monotonic() + _DRAIN_SECONDS
         self._outbox.drain(self._send)
 
     def _send(self, report: Report) -> None:
+        if time.monotonic() >= self._send_until:
+            raise Transient("ReportWaits", "The rest of the reports waits for the next pass.")
         import requests
 
         headers = {"Idempotency-Key": report.id}
@@ -187,6 +194,10 @@ class Reporter:
             raise Stalled("ReportRefused", f"The report was refused ({answer.status_code}).")
         if not answer.ok:
             raise Transient("ReportWaits", f"The report was not taken ({answer.status_code}).")
+
+
+def _sum(ready: Condition) -> tuple[str, ...]:
+    return ready.status, ready.reason, ready.message
 
 
 def _revision(commit: str | None) -> str | None:

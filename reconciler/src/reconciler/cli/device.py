@@ -44,7 +44,7 @@ def agent(root: str, /) -> None:
     settings = load(paths)
     paths.prepare()
     with held(paths.agent, patience=0.5, words="Another agent already runs for this home.", mode=0o644):
-        home = Home(paths, settings, _units(paths, settings), watch=write_gates(paths.gates))
+        home = Home(paths, settings, _units(paths, settings), watch=write_gates(paths.gates), log_to=sys.stderr)
         afresh = Agent(home, notify=systemd_notifier()).run()
     if afresh:
         os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - ourselves again, with the same arguments

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.deploy_key import make_keys
+from reconciler.cli.device import run_pass
 from reconciler.cli.output import emit, say, table
 from reconciler.errors import HearthError, Misused, Stalled
 from reconciler.lock import held, holder
@@ -254,7 +255,7 @@ def _finish(paths: Paths, settings: Settings, beginning: Beginning, *, as_json: 
     if problem:
         say(problem, kind="note")
     elif settings.units == "systemd":
-        say("Watch it: hearth status")
+        return run_pass(paths, settings, wait=True)
     else:
         verb = "Start it anew" if holder(paths.agent) else "Start it"
         say(f"{verb}: hearth --root {paths.root} agent")
