@@ -57,6 +57,7 @@ NAME_RULES = [
     ((DEVICES, "owner: anna", "owner: ana"), "devices.anna-laptop.owner", "unknown-person"),
     ((DEVICES, "group: kids", "group: kid"), "devices.mia-tablet.group", "unknown-group"),
     ((DNS, "wiki: appliance", "wpad: appliance"), "dns.names.wpad", "reserved-name"),
+    ((DNS, "wiki: appliance", "wiki.home.arpa: appliance"), "dns.names.wiki.home.arpa", "whole-name"),
     ((DNS, "wiki: appliance", "tv: appliance"), "dns.names.tv", "duplicate-name"),
     ((DNS, "wiki: appliance", "hearth: tv"), "dns.names.hearth", "duplicate-name"),
     ((DNS, "wiki: appliance", "ca: tv"), "dns.names.ca", "duplicate-name"),

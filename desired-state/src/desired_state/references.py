@@ -91,6 +91,11 @@ def _names(household: Household, dns: Dns, known: Known) -> Iterator[Problem]:
         path = ("dns", "names", name)
         if set(name.split(".")) & _RESERVED_NAMES:
             yield Problem(path, "reserved-name", "has a meaning of its own on networks: choose another name")
+        elif name.endswith(f".{domain}"):
+            short = name.removesuffix(f".{domain}")
+            yield Problem(
+                path, "whole-name", f"would be found as {name}.{domain}: write {short}, without the home's domain"
+            )
         elif name == household.appliance.name or name in household.devices or f"{name}.{domain}" in services:
             yield Problem(
                 path, "duplicate-name", f"{name}.{domain} is found by itself already: leave this line out or rename it"

@@ -56,8 +56,14 @@ if ! command -v hearth >/dev/null; then
 fi
 while read -r _ commit branch _; do
     case "$branch $commit" in
-        "refs/heads/main "*[!0]*) said=$(hearth check --at "$commit" . 2>&1) || { echo "$said" >&2; exit 1; } ;;
+        "refs/heads/main "*[!0]*) ;;
+        *) continue ;;
     esac
+    said=$(hearth check --at "$commit" . 2>&1) || { echo "$said" >&2; exit 1; }
+    git cat-file commit "$commit" | grep -q '^gpgsig ' || {
+        echo "$commit is not signed, so no Pi will take it. Sign it: git commit --amend --no-edit -S" >&2
+        exit 1
+    }
 done
 """
 _PLAIN = re.compile(r"[^\W_][\w .@/'-]*")

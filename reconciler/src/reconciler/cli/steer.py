@@ -13,13 +13,12 @@ from pathlib import Path
 import click
 
 from reconciler.cli.device import run_pass
-from reconciler.cli.output import say
+from reconciler.cli.output import emit, say
 from reconciler.clock import SystemClock
-from reconciler.conditions import timestamp
 from reconciler.errors import Misused
 from reconciler.journal import Journal, Moment, Suspension, forgotten, taken_back
 from reconciler.journal_file import JournalFile
-from reconciler.lock import held
+from reconciler.lock import held, holder
 from reconciler.settings import Paths, load
 
 _LONGEST = 30 * 86_400
@@ -96,8 +95,12 @@ def _steer(root: str, change: Callable[[Journal, Moment], Journal], *, as_json: 
         file = JournalFile(paths.journal)
         after = change(file.value, SystemClock().now())
         file.write(after)
-    if after.suspended and not as_json:
-        say(f"Paused until {timestamp(after.suspended.until)}: {after.suspended.reason}", kind="note")
+    if settings.units == "child" and holder(paths.agent) is None:
+        if as_json:
+            emit({"noted": True, "agent_running": False})
+        else:
+            say(f"Noted. No agent runs here, and it holds once one does: {paths.start_agent(settings)}", kind="note")
+        return 0
     return run_pass(paths, settings, wait=True, as_json=as_json)
 
 

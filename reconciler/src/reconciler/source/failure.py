@@ -135,7 +135,9 @@ def as_error(failure: Failure, place: str) -> HearthError:
         reason = "SourceTooLarge" if failure is Failure.TOO_LARGE else "SourceRefused"
         return Stalled(reason, message.format(place=place), remedy)
     # A full disk is none of the source's affair: it must not pass for a home that is merely offline.
-    return Transient("StorageFailed" if failure is Failure.DISK else "SourceUnreachable", message.format(place=place), remedy)
+    return Transient(
+        "StorageFailed" if failure is Failure.DISK else "SourceUnreachable", message.format(place=place), remedy
+    )
 
 
 def of_libgit2(error: BaseException) -> Failure:
