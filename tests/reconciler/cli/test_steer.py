@@ -104,3 +104,4 @@ def test_without_an_agent_a_bench_says_how_to_start_one_and_the_pause_is_kept(jo
     """The journal is what counts; the agent reads it when it comes."""
     done = joined.hearth("suspend", "--for", "1h", "--reason", "x")
     assert "No agent runs here, and it holds once one does" in done.stdout
+    assert joined.journal.suspended is not None
