@@ -5,6 +5,7 @@ Owns the errors that others see. Never judges what was fetched: the rules of tru
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -88,6 +89,8 @@ class Source:
             Stalled: the transfer is larger than any household (SourceTooLarge), or the source sends us elsewhere (SourceRefused).
             OSError: the disk is full, broken or read-only.
         """
+        if self.held() is None:
+            gc.collect()  # a store that was dropped may be open still, and libgit2 remembers packs by their path
         stores.begin(self.store, self.incoming)
         try:
             fetched = self._in_child("fetch")
