@@ -110,9 +110,8 @@ def _stage(seen: Pass, stage: Callable[[], None]) -> None:
     try:
         stage()
     except HearthError as obstacle:
-        obstacle.__context__ = (
-            None  # the frames that led here hold packs open, by path, and so also those that were replaced
-        )
+        # The frames that led here hold packs open, by path, and so also those that were replaced.
+        obstacle.__context__ = None
         seen.obstacles.append(obstacle.with_traceback(None))
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
