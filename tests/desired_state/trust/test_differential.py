@@ -116,7 +116,7 @@ def accepts(home: Home, oid: str, raw: bytes) -> bool:
     try:
         commit = read_commit(oid, raw)
         check_bytes(commit, raw)
-        check_signature(commit, (*trust.owners, *trust.approvers), "anybody")
+        check_signature(commit, (*trust.owners, *trust.approvers), "anybody", passkeys=trust.policy.passkeys)
     except Refused:
         return False
     return True

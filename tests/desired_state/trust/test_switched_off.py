@@ -20,7 +20,7 @@ def _nothing(*_: object) -> None:
     """Check nothing."""
 
 
-def _first_key(commit: object, keys: Any, role: str) -> object:
+def _first_key(commit: object, keys: Any, role: str, **_: object) -> object:
     """Believe whoever signed to be the first who may."""
     return keys[0]
 

@@ -10,17 +10,21 @@ from collections.abc import Iterable
 from desired_state.sshsig import Malformed, Unsupported, Wrong
 from desired_state.trust.commit import Commit, signed_by_button, web_button
 from desired_state.trust.people import Key
+from desired_state.trust.policy import Passkeys
 from desired_state.trust.refusal import Refused
 
 NAMESPACE = b"git"
 
 
-def check_signature(commit: Commit, keys: Iterable[Key], role: str) -> Key:
+def check_signature(commit: Commit, keys: Iterable[Key], role: str, *, passkeys: Passkeys | None) -> Key:
     """Rule 2: return the one of `keys` that signed `commit`; `role` says in words whose keys these are.
+
+    `passkeys` is what the policy of the same commit as the keys says of browser passkeys.
 
     Raises:
         Refused: another namespace, a key not among them, a type not supported yet, a signature that does not match.
     """
+    del passkeys
     signature = commit.signature
     if signature.namespace != NAMESPACE:
         raise Refused(2, "WrongNamespace", "is signed for another purpose than git")

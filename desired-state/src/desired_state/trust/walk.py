@@ -98,7 +98,7 @@ def _verify_batch(
 def check_step(objects: Objects, oid: str, before: Stand, anchor: Anchor, judge: Judge) -> tuple[Stand, Step]:
     """Let one commit through after `before`: the rules in their order, on one screen."""
     commit = _read(objects, oid)  # rule 1
-    key = check_signature(commit, *_who_may_sign(before.trust))  # rule 2
+    key = check_signature(commit, *_who_may_sign(before.trust), passkeys=before.trust.policy.passkeys)  # rule 2
     tree = read_tree(objects, commit.tree, before.tree)
     check_shape(tree)  # rule 8
     judgement = None
@@ -121,7 +121,7 @@ def check_genesis(objects: Objects, oid: str, anchor: Anchor) -> tuple[Stand, St
     tree = read_tree(objects, commit.tree)
     check_shape(tree)  # rule 8
     trust = trust_in(objects, tree)
-    key = check_signature(commit, trust.owners, "an owner")  # rule 2
+    key = check_signature(commit, trust.owners, "an owner", passkeys=trust.policy.passkeys)  # rule 2
     check_household(trust, anchor)  # rule 5
     check_beginning(commit, trust, household_in(objects, tree), anchor)  # rule 5
     return Stand(oid, tree, trust), _step(commit, key, "genesis", None)
