@@ -21,7 +21,7 @@ from typing import Any
 
 from reconciler.durable import fsync_folder, link_atomic, make_folder, write_new
 from reconciler.errors import Stalled
-from renderers.artifact import Artifact
+from renderers.artifact import MANIFEST_FORMAT, Artifact
 from renderers.plan import Plan
 
 FOLDER_MODE = 0o755
@@ -185,6 +185,8 @@ def _manifest(folder: Path) -> bytes:
 @lru_cache(maxsize=4)
 def _read(path: Path, manifest: bytes) -> Generation:
     content: dict[str, Any] = json.loads(manifest)
+    if content["format"] != MANIFEST_FORMAT:
+        raise ValueError(f"a manifest of format {content['format']}")
     files = {name: Entry(int(entry["mode"], 8), entry["sha256"]) for name, entry in content["files"].items()}
     return Generation(path.name, path, files, Plan.from_json(content["plan"]), content["renderer"])
 

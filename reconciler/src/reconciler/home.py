@@ -19,7 +19,9 @@ from reconciler.errors import HearthError, Stalled, Transient
 from reconciler.generation import Generations
 from reconciler.journal_file import JournalFile
 from reconciler.probe import ProbeResult, ask
+from reconciler.provision import Provisions
 from reconciler.reporter import Reporter
+from reconciler.secrets import Keyring
 from reconciler.serving import Serving
 from reconciler.settings import Paths, Settings
 from reconciler.source import Credentials, Source
@@ -57,6 +59,7 @@ class Home:
         self.journal = JournalFile(paths.journal)
         self.generations = Generations(paths.state)
         self.drift = DriftWatch(paths.root, paths.state)
+        self.provisions = Provisions(paths, Keyring())
         self.serving = Serving(paths.served, units, self.clock)
         self.source = Source(settings.source, Credentials.in_folder(paths.keys), paths.repository, paths.incoming)
         self.reporter = Reporter(paths, settings, self.version, log_to=log_to)

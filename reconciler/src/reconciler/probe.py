@@ -17,7 +17,7 @@ from functools import lru_cache
 
 from reconciler import dns_wire
 from reconciler.dns_wire import Answer, NotAnAnswerError
-from renderers.plan import DhcpProbe, DnsProbe, Probe
+from renderers.plan import AuthorityProbe, DhcpProbe, DnsProbe, Probe, SmbProbe, SmtpProbe
 
 _TRIES = 2
 _LARGEST = 65_535
@@ -48,7 +48,15 @@ def ask(probes: Sequence[Probe], *, seconds: float = 2.0) -> tuple[ProbeResult, 
     the network does raises.
     """
     answered = _ask_dns([probe for probe in probes if isinstance(probe, DnsProbe)], seconds)
-    return tuple(answered[probe] if isinstance(probe, DnsProbe) else _ask_dhcp(probe, seconds) for probe in probes)
+    return tuple(answered[probe] if isinstance(probe, DnsProbe) else _ask_one(probe, seconds) for probe in probes)
+
+
+def _ask_one(probe: DhcpProbe | SmbProbe | SmtpProbe | AuthorityProbe, seconds: float) -> ProbeResult:
+    match probe:
+        case DhcpProbe():
+            return _ask_dhcp(probe, seconds)
+        case _:
+            return ProbeResult(probe.name, ok=False, message="this version of Hearth cannot ask that")
 
 
 def in_words(name: str) -> tuple[str, str]:

@@ -56,6 +56,7 @@ class Pass:
     outward: frozenset[str] = frozenset()
     drift: tuple[Drift, ...] = ()
     healed: bool = False
+    provided: bool = False
     revived: bool = False
     defect: Exception | None = None
     rest: Rest | None = None
@@ -187,11 +188,13 @@ def _prepare(home: Home) -> None:
         raise Stalled(stalled.reason, stalled.message, stalled.remedy)
     gate = "rendered"
     try:
-        artifact = home.render(home.revision(now.floor))
+        revision = home.revision(now.floor)
+        artifact = home.render(revision)
         home.gate(gate, detail=f"sha256:{artifact.digest[:12]}")
         gate = "checked"
         generation = home.generations.stage(artifact)
         home.check(generation.plan.checkers, generation.path)
+        home.provisions.check(generation.plan, revision.files)
         home.gate(gate, detail=", ".join(checker.name for checker in generation.plan.checkers))
     except Stalled as error:
         home.journal.write(replace(now, stalled=_obstacle(now.floor, home, error)))
@@ -228,7 +231,7 @@ def _converge(home: Home, seen: Pass, *, wait: bool) -> None:
     """Take one step after another. The journal is on disk before the effect that it promises."""
     while len(seen.steps) < _MOST_STEPS:
         step = journal.decide(home.journal.value, _observe(home, seen))
-        if isinstance(step, Rest) and _revived(home, seen):
+        if isinstance(step, Rest) and (_provided(home, seen) or _revived(home, seen)):
             continue
         if wait and (isinstance(step, Wait) or (isinstance(step, Rest) and _waking(home, seen))):
             home.clock.sleep(_LOOK_AGAIN_SECONDS)
@@ -313,7 +316,7 @@ def _act(home: Home, seen: Pass, step: Step) -> None:
         case Serve(digest):
             generation = home.generations.load(digest) if digest else None
             _relink(home, generation)
-            home.serving.bring(generation, home.generations)
+            _serve(home, seen, generation)
             home.gate("applied", detail=(digest or "nothing")[:12])
         case Heal(digest):
             seen.healed = True  # tried: what cannot be put back is said, and bars nothing
@@ -331,6 +334,40 @@ def _relink(home: Home, generation: Generation | None) -> None:
     if generation:
         links = tuple(item for item in home.drift.find(generation) if item.kind is Kind.LINK)
         home.drift.heal(generation, None, links)
+
+
+def _serve(home: Home, seen: Pass, generation: Generation | None) -> None:
+    """Tell the units, after what only this device can add was put beside their files; where it cannot, all else goes on."""
+    changed: frozenset[str] = frozenset()
+    before = len(seen.obstacles)
+
+    def provide() -> None:
+        nonlocal changed
+        changed = _provide(home, generation) if generation else changed
+
+    _stage(seen, provide)
+    refusal = str(seen.obstacles[-1]) if len(seen.obstacles) > before else ""
+    home.serving.bring(generation, home.generations, changed, refusal=refusal)
+
+
+def _provide(home: Home, generation: Generation) -> frozenset[str]:
+    commit = home.journal.value.revision_of(generation.digest)
+    assert commit is not None
+    return home.provisions.bring(generation, commit, lambda: home.revision(commit).files)
+
+
+def _provided(home: Home, seen: Pass) -> bool:
+    """Where a secret changed, or a filled file went, make it anew, once a pass; return whether there is something new to look at."""
+    state = home.journal.value
+    commit = state.revision_of(state.target) if state.target else None
+    if seen.provided or commit is None or not home.generations.has(state.target or ""):
+        return False
+    generation = home.generations.load(state.target or "")
+    if not home.provisions.stale(generation, commit):
+        return False
+    seen.provided = True
+    home.serving.refresh(generation, _provide(home, generation))
+    return True
 
 
 def _heal(home: Home, seen: Pass, generation: Generation) -> None:

@@ -49,8 +49,17 @@ class Serving:
         if not self._marker.exists() and digest:
             self._mark(digest)
 
-    def bring(self, generation: Generation | None, generations: Generations) -> None:
-        """Bring the units to `generation` (None: stop them all). A unit that refuses to start is remembered, for the trial's judge.
+    def bring(
+        self,
+        generation: Generation | None,
+        generations: Generations,
+        provided: frozenset[str] = frozenset(),
+        *,
+        refusal: str = "",
+    ) -> None:
+        """Bring the units to `generation` (None: stop them all); `provided` are the absolute paths whose content is new as well.
+
+        A unit that refuses to start is remembered, for the trial's judge, as is a `refusal` that came before.
 
         Raises:
             Transient: the units cannot be reached; nothing is known of them then.
@@ -59,9 +68,9 @@ class Serving:
         before = generations.load(told) if told and generations.has(told) else None
         self._mark(_UNSURE)
         self._cursor = self._units.cursor()
-        self._refusal = ""
+        self._refusal = refusal
         plan = generation.plan if generation else Plan()
-        todo = steps(before.plan if before else None, plan, changed_files(before, generation))
+        todo = steps(before.plan if before else None, plan, changed_files(before, generation) | provided)
         if before is None:
             todo = (*_leftovers(generations, plan), *todo)
         self._perform(todo, plan)
@@ -69,7 +78,7 @@ class Serving:
         self._mark(generation.digest if generation else None)
 
     def refresh(self, generation: Generation, changed: frozenset[str]) -> None:
-        """Tell the units of `generation` that read one of the paths `changed`, because it was put back.
+        """Tell the units of `generation` that read one of the paths `changed`, because it was put back or filled anew.
 
         Raises:
             Transient: the units cannot be reached.

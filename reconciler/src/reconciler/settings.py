@@ -47,13 +47,20 @@ def _interval_text(seconds: float) -> str:
     return f"{seconds / _UNITS[unit]:.0f}{unit}"
 
 
+_Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
 class Bench(BaseModel):
     """A home in a folder, for trying and testing: daemons are child processes on loopback, at these ports."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    port: Annotated[int, Field(ge=1, le=65_535)]
-    upstream_port: Annotated[int, Field(ge=1, le=65_535)]
+    port: _Port
+    upstream_port: _Port
+    files_port: _Port = 1445
+    mail_port: _Port = 1025
+    authority_port: _Port = 9000
+    relay_port: _Port = 1587
 
 
 class Settings(BaseModel):
@@ -80,6 +87,7 @@ class Paths:
         self.settings = root / "etc/hearth/device.toml"
         self.state = root / "var/lib/hearth"
         self.run = root / "run/hearth"
+        self.shares = root / "srv/hearth"
         self.repository = self.state / "repo.git"
         self.incoming = self.state / "incoming"
         self.journal = self.state / "journal.json"
@@ -89,7 +97,9 @@ class Paths:
         self.deploy_key = self.keys / "deploy"
         self.known_hosts = self.keys / "known_hosts"
         self.status = self.run / "status.json"
+        self.secrets = self.run / "secrets"
         self.served = self.run / "served"
+        self.provided = self.run / "provided.json"
         self.gates = self.run / "gates.jsonl"
         self.lock = self.run / "lock"
         self.agent = self.run / "agent"
@@ -123,7 +133,8 @@ class Paths:
         if settings.bench is None:
             return APPLIANCE
         state, run = PurePosixPath(self.state), PurePosixPath(self.run)
-        return Target("bench", state, run, settings.bench.port, settings.bench.upstream_port)
+        shares, trusted = PurePosixPath(self.shares), PurePosixPath(self.root / "etc/ssl/certs/ca-certificates.crt")
+        return Target("bench", state, run, shares=shares, trusted=trusted, **settings.bench.model_dump())
 
 
 def load(paths: Paths) -> Settings:
@@ -186,7 +197,7 @@ def save(paths: Paths, settings: Settings) -> None:
     if settings.report_to:
         lines.append(f"report_to = {_quoted(settings.report_to)}")
     if settings.bench:
-        lines += ["", "[bench]", f"port = {settings.bench.port}", f"upstream_port = {settings.bench.upstream_port}"]
+        lines += ["", "[bench]", *(f"{name} = {port}" for name, port in settings.bench.model_dump().items())]
     make_folder(paths.settings.parent)
     write_atomic(paths.settings, "\n".join(lines).encode() + b"\n", 0o644)
 

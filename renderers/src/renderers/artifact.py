@@ -23,10 +23,14 @@ Digest = NewType("Digest", str)
 RENDERER_VERSION = "0.1.0"
 """Raised with every change that renders any household differently."""
 
+MANIFEST_FORMAT = 2
+"""Raised with every change of the manifest's or the plan's shape: a generation of another is rendered anew from its commit."""
 
 _STATE = PurePosixPath("/var/lib/hearth")
 _RUN = PurePosixPath("/run/hearth")
 _LEASES = PurePosixPath("/var/lib/misc/dnsmasq.leases")
+_SHARES = PurePosixPath("/srv/hearth")
+_TRUSTED = PurePosixPath("/etc/ssl/certs/ca-certificates.crt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,9 @@ class Target:
 
     `appliance` is a Pi: fixed paths, standard ports. `bench` is a folder on any machine, with the daemons as child processes on
     loopback: every IPv4 address a.b.c.d of the home or the internet stands at 127.b.c.d (an IPv6 address at the 127.x.y.z of its last
-    three bytes), home services at `port`, upstreams at `upstream_port`. `leases` is where DHCP remembers whom it gave which address.
+    three bytes), DNS at `port`, its upstreams at `upstream_port`, files, mail and certificates at ports of their own, and the mail
+    provider at 127.0.0.1 and `relay_port`. `leases` is where DHCP remembers whom it gave which address, `shares` the folder of the
+    family's files, `trusted` the authorities by whom the mail provider is known.
     """
 
     name: Literal["appliance", "bench"] = "appliance"
@@ -44,11 +50,22 @@ class Target:
     port: int = 53
     upstream_port: int = 53
     leases: PurePosixPath = _LEASES
+    files_port: int = 445
+    mail_port: int = 25
+    authority_port: int = 9000
+    relay_port: int = 587
+    shares: PurePosixPath = _SHARES
+    trusted: PurePosixPath = _TRUSTED
 
     @property
     def current(self) -> PurePosixPath:
         """The link to the active generation; rendered files refer to each other through it."""
         return self.state / "current"
+
+    @property
+    def secrets(self) -> PurePosixPath:
+        """The folder on tmpfs for files that hold secrets."""
+        return self.run / "secrets"
 
     def address(self, real: str) -> str:
         """Return the address at which `real` is served or reached in this target."""
@@ -89,7 +106,7 @@ class Artifact:
     def manifest(self) -> bytes:
         """The manifest as canonical JSON (sorted keys, no spaces, ASCII, one final newline)."""
         content = {
-            "format": 1,
+            "format": MANIFEST_FORMAT,
             "renderer": self.renderer,
             "target": self.target,
             "files": {path: {"mode": f"{file.mode:04o}", "sha256": file.sha256} for path, file in self.files.items()},

@@ -28,6 +28,7 @@ def render(household: Household, target: Target = APPLIANCE) -> Artifact:
         files |= service.render(household, target)
     appliance = target.name == "appliance"
     plan = Plan(
+        provisions=tuple(chain.from_iterable(service.provisions(household, target) for service in services)),
         units=tuple(chain.from_iterable(service.units(household, target) for service in services)),
         checkers=tuple(chain.from_iterable(service.checkers(household) for service in services)),
         probes=tuple(chain.from_iterable(service.probes(household, target) for service in services)),

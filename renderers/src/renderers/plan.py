@@ -1,4 +1,4 @@
-"""What the agent must do to run a rendered household, as plain data: units, checkers and probes.
+"""What the agent must do to run a rendered household, as plain data: provisions, units, checkers and probes.
 
 A plan travels inside the artifact's manifest, so that a generation can be run, watched and rolled back to without its household.
 """
@@ -6,7 +6,10 @@ A plan travels inside the artifact's manifest, so that a generation can be run, 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +17,8 @@ class Unit:
     """A daemon that runs while its generation is active.
 
     `name` is the systemd unit, `command` the argument list that runs the same in the foreground as a child process.
-    `restart` and `reload` are the artifact's paths whose changed content needs a restart, or only a reload (SIGHUP).
+    `restart` and `reload` are the artifact's paths, and the absolute paths of provisions, whose changed content needs a restart, or
+    only a reload (SIGHUP).
     `faults` are regular expressions for lines of its log that mean the daemon did not take its configuration.
     """
 
@@ -66,8 +70,112 @@ class DhcpProbe:
     kind: Literal["dhcp"] = "dhcp"
 
 
-Probe = DnsProbe | DhcpProbe
-_PROBES: dict[str, type[Probe]] = {"dns": DnsProbe, "dhcp": DhcpProbe}
+@dataclass(frozen=True, slots=True)
+class SmbProbe:
+    """Does the file server negotiate, and have exactly these shares?"""
+
+    name: str
+    server: str
+    port: int
+    shares: tuple[str, ...]
+    kind: Literal["smb"] = "smb"
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpProbe:
+    """Does the mail relay greet as `hostname`, and offer STARTTLS?"""
+
+    name: str
+    server: str
+    port: int
+    hostname: str
+    kind: Literal["smtp"] = "smtp"
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityProbe:
+    """Does the certificate authority call itself healthy under `host`, and have exactly these provisioners?"""
+
+    name: str
+    server: str
+    port: int
+    host: str
+    provisioners: tuple[str, ...]
+    kind: Literal["authority"] = "authority"
+
+
+Probe = DnsProbe | DhcpProbe | SmbProbe | SmtpProbe | AuthorityProbe
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command that makes what files of the artifact declare, such as systemd-sysusers(8); run again it changes nothing.
+
+    `inputs` are the artifact's paths that it reads, `makes` absolute paths that stand afterwards.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    inputs: tuple[str, ...]
+    makes: tuple[str, ...] = ()
+    kind: Literal["command"] = "command"
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder that must stand, at an absolute path; an existing one keeps what is in it."""
+
+    path: str
+    mode: int = 0o755
+    kind: Literal["folder"] = "folder"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a filled file: `text` as it stands, or a hole that only the device can fill.
+
+    `secret`: the secret's value, on one line. `smb-account`: the password fields of smbpasswd(5) for a person's secret, or those of an
+    account that nobody can use. `uid`, `gid`: the agent's own numbers.
+    """
+
+    kind: Literal["text", "secret", "smb-account", "uid", "gid"]
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """A file with holes, filled by the device on tmpfs, at an absolute path. Readable by `owner` alone."""
+
+    path: str
+    parts: tuple[Part, ...]
+    owner: str = "root"
+    kind: Literal["fill"] = "fill"
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """The home's own certificate authority, made on the device at first use: its root, its intermediate and their keys.
+
+    Constrained to `domain` and the addresses of `subnet` (RFC 5280, 4.2.1.10).
+    """
+
+    name: str
+    domain: str
+    subnet: str
+    kind: Literal["authority"] = "authority"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerKey:
+    """A daemon's TLS key and certificate for `host`, made on the device at first use, by the home's authority where there is one."""
+
+    name: str
+    host: str
+    kind: Literal["server-key"] = "server-key"
+
+
+Provision = Command | Folder | Fill | Authority | ServerKey
+"""What only the device can put beside the artifact's files, before the daemons are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +197,15 @@ class HomeNetwork:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything the agent does with an artifact besides putting its files in place. Units start in this order.
+    """Everything the agent does with an artifact besides putting its files in place. Provisions are made, and units start, in this order.
 
     `network` is None on a bench, which has no network of its own.
     """
 
+    provisions: tuple[Annotated[Provision, Field(discriminator="kind")], ...] = ()
     units: tuple[Unit, ...] = ()
     checkers: tuple[Checker, ...] = ()
-    probes: tuple[Probe, ...] = ()
+    probes: tuple[Annotated[Probe, Field(discriminator="kind")], ...] = ()
     links: tuple[Link, ...] = ()
     network: HomeNetwork | None = None
 
@@ -109,16 +218,11 @@ class Plan:
         """Return the plan that `as_json` wrote.
 
         Raises:
-            KeyError, TypeError: the dictionaries are not of that shape.
+            ValueError: the dictionaries are not of that shape.
         """
+        return _adapter().validate_python(raw)
 
-        def tupled(item: dict[str, Any]) -> dict[str, Any]:
-            return {key: tuple(value) if isinstance(value, list) else value for key, value in item.items()}
 
-        return cls(
-            units=tuple(Unit(**tupled(u)) for u in raw["units"]),
-            checkers=tuple(Checker(**tupled(c)) for c in raw["checkers"]),
-            probes=tuple(_PROBES[p["kind"]](**tupled(p)) for p in raw["probes"]),
-            links=tuple(Link(**link) for link in raw["links"]),
-            network=HomeNetwork(**raw["network"]) if raw["network"] else None,
-        )
+@lru_cache(maxsize=1)
+def _adapter() -> TypeAdapter[Plan]:
+    return TypeAdapter(Plan)

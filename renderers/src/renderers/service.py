@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from desired_state.model import Household
 from renderers.artifact import File, Target
-from renderers.plan import Checker, Link, Probe, Unit
+from renderers.plan import Checker, Link, Probe, Provision, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,5 +23,6 @@ class Service:
     units: Callable[[Household, Target], tuple[Unit, ...]]
     checkers: Callable[[Household], tuple[Checker, ...]]
     probes: Callable[[Household, Target], tuple[Probe, ...]]
+    provisions: Callable[[Household, Target], tuple[Provision, ...]] = lambda _household, _target: ()
     links: tuple[Link, ...] = ()
     """Where the distribution's own daemon looks; only on an appliance."""

@@ -59,7 +59,7 @@ def _show(probes: Sequence[Probe], results: Sequence[ProbeResult]) -> None:
             say(f"{whom} at {probe.server}")
         resolver = whom
         said = result.message.replace(f" at {probe.server}", "", 1)
-        if result.ok and probe.expect == "answered":  # what is asked has no address, so that no cache can answer it
+        if result.ok and isinstance(probe, DnsProbe) and probe.expect == "answered":  # asked of a kind that no cache holds
             said = f"{probe.question}: answered"
         say(f"{what:<32} {said}", kind="good" if result.ok else "bad", indent=2)
     bad = sum(not result.ok for result in results)
