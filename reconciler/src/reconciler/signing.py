@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from desired_state.history import Repository
-from desired_state.sshsig import Malformed, PublicKey, Signature, Unsupported, Wrong, public_key, read_public_line
+from desired_state.sshsig import Malformed, PublicKey, Signature, Wrong, public_key, read_public_line
 from desired_state.trust.commit import Person, compose, with_signature
 from reconciler.errors import Misused, Transient
 
@@ -117,7 +117,7 @@ def make_commit(
     armour = key.sign(payload)
     try:
         Signature.read(armour).check(payload)
-    except (Malformed, Wrong, Unsupported) as flaw:
+    except (Malformed, Wrong) as flaw:
         raise Misused("NotSigned", f"The new signature {flaw}.", "Sign with an ssh-ed25519 key.") from None
     return repository.write("commit", with_signature(payload, armour))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from desired_state import sshsig
+from desired_state.sshsig.armour import unwrap
 from desired_state.trust import Refused
 from desired_state.trust.commit import COMMIT_LIMIT, Person, compose, with_signature
 from tests.desired_state.trust.homes import PLAIN, Home, key_of
@@ -137,7 +138,7 @@ def test_the_same_signature_armoured_otherwise_is_refused(home: Home, change: ob
 
 
 def _rewrapped(armour: bytes, columns: int) -> bytes:
-    text = base64.b64encode(sshsig._unwrap(armour))
+    text = base64.b64encode(unwrap(armour))
     return b"".join(text[start : start + columns] + b"\n" for start in range(0, len(text), columns))
 
 

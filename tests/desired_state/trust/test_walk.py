@@ -144,20 +144,6 @@ def test_a_key_that_only_the_commit_itself_names_cannot_sign_it(home: Home) -> N
     assert refusal(home, tip).reason == "UnknownKey"
 
 
-def test_a_key_of_a_type_not_supported_yet_is_refused_with_that_reason(home: Home) -> None:
-    """An ECDSA key may stand in the trust files, but its signature is not believed unseen."""
-    point = b"\x04" + bytes(64)
-    blob = b"".join(len(part).to_bytes(4, "big") + part for part in (b"ecdsa-sha2-nistp256", b"nistp256", point))
-    public = sshsig.PublicKey.read(blob)
-    home.trust["trust/approvers"] += f'jens namespaces="git" {public.line}\n'.encode()
-    home.begin()
-    payload = home.payload(home.repository.write_tree({**home.trust, **PLAIN, "README.md": b"x"}), (home.genesis,))
-    fields = (blob, b"git", b"", b"sha512", b"\0\0\0\x13ecdsa-sha2-nistp256\0\0\0\0")
-    raw = b"SSHSIG\0\0\0\x01" + b"".join(len(part).to_bytes(4, "big") + part for part in fields)
-    refused = refusal(home, home.write(with_signature(payload, sshsig._wrap(raw))))
-    assert (refused.rule, refused.reason) == (2, "NotSupportedYet")
-
-
 def test_a_head_or_device_key_cannot_sign_commits(home: Home) -> None:
     """A role signs in its own namespace and nothing else."""
     home.trust["trust/devices"] = lines_of("pi", namespace="hearth-applied")

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from desired_state.scalars import Domain, Duration, HouseholdId, Truth, fault
+from desired_state.sshsig import PublicKey
 from desired_state.strict_yaml import Listing, Mapped, Node, Scalar, parse
 from desired_state.trust.refusal import Refused
 
@@ -76,6 +77,10 @@ class Passkeys(_Strict):
     synced: Truth
     relying_party: Domain | Literal["approve.localhost"]
     origins: tuple[Annotated[str, BeforeValidator(_origin)], ...]
+
+    def binds(self, key: PublicKey) -> bool:
+        """Whether `key` is one of these passkeys. Every other key is used at a terminal."""
+        return key.application == self.relying_party
 
 
 class Policy(_Strict):
