@@ -37,6 +37,7 @@ _COMMANDS = {
     "retry": ("steer", "Look afresh at what was refused or failed."),
     "devices": ("devices", "Who is on the network, unknown ones first."),
     "why": ("why", "Why a name answers, or does not, for a device."),
+    "card": ("card", "A printable page for one person: how to open the shared folders."),
     "test": ("try_out", "Do the real thing once, and say the result."),
 }
 """Every subcommand: its module in this package, and its line of help."""
