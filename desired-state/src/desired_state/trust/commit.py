@@ -1,14 +1,14 @@
 """Rule 1: a commit is read once, from its raw bytes, and there is only one way to write it.
 
 Owns the commit object's form: tree, parents, author, committer, gpgsig, message. Reading takes the object apart;
-`check_bytes` puts it together again and asks for the same bytes, so that nothing can hide between the parts.
-Does not own who may sign.
+`check_bytes` puts it together again and asks for the same bytes, so that nothing can hide between the parts. A
+proposal alone may lack the signature. Does not own who may sign.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from desired_state.sshsig import Malformed, Signature
 from desired_state.trust.objects import object_id
@@ -28,6 +28,9 @@ _WEB_BUTTONS = {
     "noreply@codeberg.org": "Codeberg",
     "gitea@fake.local": "Gitea",
 }
+_ON_YOUR_COMPUTER = (
+    "On your computer: `hearth merge BRANCH`, or make the change there and sign it with `git commit -S`."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +52,11 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Commit:
-    """The parts of one signed commit object. `payload` is what was signed: the raw object without its gpgsig header."""
+class Parts:
+    """The parts of one commit object. `payload` is what is signed: the raw object without its gpgsig header.
+
+    `armour` is that header's value, empty where there is none.
+    """
 
     oid: str
     tree: str
@@ -58,15 +64,28 @@ class Commit:
     author: Person
     committer: Person
     armour: bytes
-    signature: Signature
     message: bytes
     payload: bytes
 
     @property
     def subject(self) -> str:
         """The first line of the message, made safe for a terminal."""
-        line = self.message.split(b"\n", 1)[0].decode("utf-8", "replace")
-        return "".join(character if character.isprintable() else "\ufffd" for character in line)[:200]
+        return printable(self.message.split(b"\n", 1)[0])
+
+
+_PARTS = tuple(field.name for field in fields(Parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Commit(Parts):
+    """The parts of a commit with its SSH signature, read and not checked."""
+
+    signature: Signature
+
+
+def printable(text: bytes) -> str:
+    """Return at most 200 characters of what a commit says, made safe for a terminal."""
+    return "".join(each if each.isprintable() else "\ufffd" for each in text.decode("utf-8", "replace"))[:200]
 
 
 def compose(tree: str, parents: tuple[str, ...], author: Person, committer: Person, message: bytes) -> bytes:
@@ -79,8 +98,11 @@ def compose(tree: str, parents: tuple[str, ...], author: Person, committer: Pers
 def with_signature(payload: bytes, armour: bytes) -> bytes:
     """Return the commit object with its signature in the header, as `git commit -S` writes it."""
     header, _, message = payload.partition(b"\n\n")
-    folded = armour.removesuffix(b"\n").replace(b"\n", b"\n ")
-    return header + b"\ngpgsig " + folded + b"\n\n" + message
+    return header + b"\n" + _folded(armour) + b"\n" + message
+
+
+def _folded(armour: bytes) -> bytes:
+    return b"gpgsig " + armour.removesuffix(b"\n").replace(b"\n", b"\n ") + b"\n"
 
 
 def first_parent(raw: bytes) -> str | None:
@@ -96,15 +118,38 @@ def first_parent(raw: bytes) -> str | None:
 
 
 def read_commit(oid: str, raw: bytes) -> Commit:
-    """Take a commit object apart. The result means nothing until `check_bytes` has agreed.
+    """Take a signed commit object apart. The result means nothing until `check_bytes` has agreed.
 
     Raises:
         Refused: a part is missing or unreadable, there is no signature, or it is not an SSH signature.
     """
+    return with_its_signature(read_parts(oid, raw))
+
+
+def with_its_signature(parts: Parts) -> Commit:
+    """Return the commit with its signature read.
+
+    Raises:
+        Refused: there is none, or it is not written as `ssh-keygen` writes one.
+    """
+    if not parts.armour:
+        raise _unsigned(parts)
+    try:
+        signature = Signature.read(parts.armour)
+    except Malformed as flaw:
+        raise Refused(1, "BadSignature", f"carries a signature that {flaw}") from None
+    return Commit(**{name: getattr(parts, name) for name in _PARTS}, signature=signature)
+
+
+def read_parts(oid: str, raw: bytes) -> Parts:
+    """Take a commit object apart, signed or not. The result means nothing until `check_bytes` has agreed.
+
+    Raises:
+        Refused: a part is missing or unreadable, or the signature is of another kind than SSH's.
+    """
     header, _, message = raw.partition(b"\n\n")
-    fields = re.findall(rb"^([^ \n]+) ([^\n]*(?:\n [^\n]*)*)", header, re.MULTILINE)
     values: dict[bytes, list[bytes]] = {}
-    for name, value in fields:
+    for name, value in re.findall(rb"^([^ \n]+) ([^\n]*(?:\n [^\n]*)*)", header, re.MULTILINE):
         values.setdefault(name, []).append(value)
     try:
         tree, author, committer = (values[name][0] for name in (b"tree", b"author", b"committer"))
@@ -114,26 +159,20 @@ def read_commit(oid: str, raw: bytes) -> Commit:
     if not all(map(_OID.fullmatch, (tree, *parents))):
         raise Refused(1, "NotCanonical", "names its tree or parents in a way that git does not write")
     who = _person(committer)
-    armour = _armour(values.get(b"gpgsig", []), message, who)
-    try:
-        signature = Signature.read(armour)
-    except Malformed as flaw:
-        raise Refused(1, "BadSignature", f"carries a signature that {flaw}") from None
-    folded = b"gpgsig " + armour.removesuffix(b"\n").replace(b"\n", b"\n ") + b"\n"
-    return Commit(
+    armour = _armour(values.get(b"gpgsig", []), who)
+    return Parts(
         oid,
         tree.decode(),
         tuple(parent.decode() for parent in parents),
         _person(author),
         who,
         armour,
-        signature,
         message,
-        payload=raw.replace(folded, b"", 1),
+        payload=raw.replace(_folded(armour), b"", 1) if armour else raw,
     )
 
 
-def check_bytes(commit: Commit, raw: bytes) -> None:
+def check_bytes(commit: Parts, raw: bytes) -> None:
     """Rule 1: the id belongs to these bytes, and there is no other way to write this commit.
 
     Raises:
@@ -145,7 +184,8 @@ def check_bytes(commit: Commit, raw: bytes) -> None:
     if b"\0" in raw:
         raise Refused(1, "NotCanonical", "holds a NUL byte: some tools would not see what follows it")
     payload = compose(commit.tree, commit.parents, commit.author, commit.committer, commit.message)
-    if payload != commit.payload or with_signature(payload, commit.armour) != raw:
+    whole = with_signature(payload, commit.armour) if commit.armour else payload
+    if payload != commit.payload or whole != raw:
         raise Refused(1, "NotCanonical", _how_it_differs(raw))
     if len(commit.parents) > PARENTS_LIMIT:
         raise Refused(1, "NotCanonical", "has more than two parents")
@@ -165,7 +205,8 @@ def _how_it_differs(raw: bytes) -> str:
 
 def web_button(committer: Person) -> str | None:
     """Return the name of the git host whose web page made the commit, as far as the committer's address tells."""
-    return _WEB_BUTTONS.get(committer.email.lower())
+    name, _, host = committer.email.lower().partition("@")
+    return _WEB_BUTTONS.get(f"{name}@{host}", host if name == "noreply" and host else None)
 
 
 def signed_by_button(host: str, rule: int) -> Refused:
@@ -174,7 +215,7 @@ def signed_by_button(host: str, rule: int) -> Refused:
         rule,
         "WebButton",
         f"is signed by {host}'s web button, not by you",
-        "On your computer: make the same change, sign it with `git commit -S` and push it.",
+        _ON_YOUR_COMPUTER,
     )
 
 
@@ -190,16 +231,24 @@ def _person(raw: bytes) -> Person:
         raise Refused(1, "NotCanonical", "holds text that is not UTF-8") from None
 
 
-def _armour(signatures: list[bytes], message: bytes, committer: Person) -> bytes:
+def _unsigned(parts: Parts) -> Refused:
+    if b"-----BEGIN SSH SIGNATURE-----" in parts.message:
+        return Refused(1, "Unsigned", "is not signed: a signature stands in its message, where it covers nothing")
+    if host := web_button(parts.committer):
+        return Refused(1, "WebButton", f"is made by {host}'s web button and not signed", _ON_YOUR_COMPUTER)
+    if len(parts.parents) > 1:
+        return Refused(1, "Unsigned", "is a merge that is not signed", _ON_YOUR_COMPUTER)
+    return Refused(
+        1,
+        "Unsigned",
+        "is not signed",
+        "Sign with your own key: `git commit -S`, or `git config commit.gpgsign true`.",
+    )
+
+
+def _armour(signatures: list[bytes], committer: Person) -> bytes:
     if not signatures:
-        if b"-----BEGIN SSH SIGNATURE-----" in message:
-            raise Refused(1, "Unsigned", "is not signed: a signature stands in its message, where it covers nothing")
-        raise Refused(
-            1,
-            "Unsigned",
-            "is not signed",
-            "Sign with your own key: `git commit -S`, or `git config commit.gpgsign true`.",
-        )
+        return b""
     armour = signatures[0].replace(b"\n ", b"\n") + b"\n"
     if armour.startswith((b"-----BEGIN PGP ", b"-----BEGIN SIGNED MESSAGE-----")):
         host = web_button(committer)
