@@ -194,6 +194,17 @@ def test_a_daemon_that_closes_its_output_costs_no_time(children: ChildUnits, unt
     children.perform([UnitStep(Action.STOP, "mute")], Plan())
 
 
+def test_a_daemon_is_told_its_environment_and_nothing_of_ours(children: ChildUnits, until: Until, monkeypatch):
+    """What a unit names reaches its process; what stands in the agent's own environment does not."""
+    monkeypatch.setenv("HEARTH_SECRET", "ours")
+    script = 'echo "told $GREETING $HEARTH_SECRET."; exec sleep 60'
+    plan = shell("told.service", script, faults=("^told",), environment=(("GREETING", "hello there"),))
+    cursor = children.cursor()
+    run(children, plan)
+    until(lambda: children.faults(plan, cursor))
+    assert children.faults(plan, cursor)[0].line == "told hello there ."
+
+
 def test_only_the_lines_since_the_cursor_count_as_faults(children: ChildUnits, until: Until):
     """An old complaint does not condemn a new trial."""
     plan = shell("daemon", "echo bad start; exec sleep 1000", faults=("^bad",))

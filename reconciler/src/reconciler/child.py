@@ -11,7 +11,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -65,7 +65,8 @@ class Child:
         self.log, writing = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self.log, False)
         try:
-            self.pid = _spawn((find_program("setpriv"), "--pdeathsig", "TERM", "--", *command), writing)
+            argv = (find_program("setpriv"), "--pdeathsig", "TERM", "--", *command)
+            self.pid = _spawn(argv, writing, unit.environment)
         except OSError as error:
             os.close(self.log)
             raise Transient("UnitsUnreachable", f"{unit.name} cannot be started: {error.strerror}.") from None
@@ -135,11 +136,11 @@ class Child:
         return code
 
 
-def _spawn(argv: tuple[str, ...], output: int) -> int:
+def _spawn(argv: tuple[str, ...], output: int, environment: Iterable[tuple[str, str]]) -> int:
     return os.posix_spawn(
         argv[0],
         argv,
-        dict(SURROUNDINGS),
+        {**SURROUNDINGS, **dict(environment)},
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, output, 1),

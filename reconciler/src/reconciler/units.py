@@ -110,7 +110,8 @@ def steps(before: Plan | None, after: Plan, changed: Iterable[str]) -> tuple[Uni
 def _action(before: Unit | None, after: Unit, changed: frozenset[str]) -> Action | None:
     if before is None:
         return Action.START
-    if before.command != after.command or changed.intersection(after.restart):
+    same_process = (before.command, before.environment) == (after.command, after.environment)
+    if not same_process or changed.intersection(after.restart):
         return Action.RESTART
     if changed.intersection(after.reload):
         return Action.RELOAD

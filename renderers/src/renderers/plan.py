@@ -20,6 +20,7 @@ class Unit:
     `restart` and `reload` are the artifact's paths, and the absolute paths of provisions, whose changed content needs a restart, or
     only a reload (SIGHUP).
     `faults` are regular expressions for lines of its log that mean the daemon did not take its configuration.
+    `environment` is what a child process is told besides the minimum: names and values. systemd's unit files have their own.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Unit:
     restart: tuple[str, ...]
     reload: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
