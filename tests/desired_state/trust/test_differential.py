@@ -7,7 +7,6 @@ and quick. A sample of what we refuse is shown to git as well, to see that the o
 from __future__ import annotations
 
 import random
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from desired_state.trust.commit import check_bytes, read_commit, with_signature
 from desired_state.trust.signature import check_signature
 from desired_state.trust.trust_files import read_trust_files
 from tests.desired_state.trust.homes import PLAIN, Home, key_of, lines_of
+from tests.desired_state.trust.stock_git import git_accepts
 
 SEED = 20_250_601
 MUTANTS = 3_000
@@ -122,16 +122,6 @@ def accepts(home: Home, oid: str, raw: bytes) -> bool:
     return True
 
 
-def git_accepts(home: Home, allowed: Path, *oids: str) -> bool:
-    """Whether stock git verifies all of these commits by the home's own trust files."""
-    options = ("-c", "gpg.format=ssh", "-c", f"gpg.ssh.allowedSignersFile={allowed}")
-    argv = ["git", "-C", str(home.folder), *options, "verify-commit", *oids]
-    return (
-        subprocess.run(argv, capture_output=True, check=False, env={"PATH": "/usr/bin:/bin", "HOME": "/"}).returncode
-        == 0
-    )
-
-
 def test_whatever_git_refuses_we_refuse(home: Home, tmp_path: Path) -> None:
     """Hostile case 7, over a corpus that is the same in every run."""
     home.trust["trust/approvers"] = lines_of("anna", "jens")
@@ -147,7 +137,7 @@ def test_whatever_git_refuses_we_refuse(home: Home, tmp_path: Path) -> None:
     refused = sorted(corpus.keys() - ours)
     assert len(ours) >= 80
     assert len(refused) >= 1_000
-    assert git_accepts(home, allowed, *sorted(ours)), [oid for oid in ours if not git_accepts(home, allowed, oid)]
-    sample = {oid: git_accepts(home, allowed, oid) for oid in dice.sample(refused, SAMPLE)}
+    assert git_accepts(home.folder, allowed, *sorted(ours)), [oid for oid in ours if not git_accepts(home.folder, allowed, oid)]
+    sample = {oid: git_accepts(home.folder, allowed, oid) for oid in dice.sample(refused, SAMPLE)}
     bad = next(oid for oid, good in sample.items() if not good)
-    assert not git_accepts(home, allowed, *sorted(ours), bad)
+    assert not git_accepts(home.folder, allowed, *sorted(ours), bad)

@@ -34,7 +34,7 @@ def ed25519(point: bytes) -> Ed25519PublicKey:
 @lru_cache(maxsize=_KEPT)
 def p256(point: bytes) -> EllipticCurvePublicKey:
     """Load an uncompressed point (SEC 1, section 2.3.3), the only form that OpenSSH writes; it must lie on the curve."""
-    if len(point) != 65 or point[0] != 4:
+    if point[:1] != b"\x04":
         raise Malformed("is damaged")
     try:
         return EllipticCurvePublicKey.from_encoded_point(SECP256R1(), point)

@@ -53,7 +53,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts of one commit object. `payload` is what is signed: the raw object without its gpgsig header.
+    """The parts of one commit object. `payload` is what is signed: the parts put together again, without the signature.
 
     `armour` is that header's value, empty where there is none.
     """
@@ -98,11 +98,8 @@ def compose(tree: str, parents: tuple[str, ...], author: Person, committer: Pers
 def with_signature(payload: bytes, armour: bytes) -> bytes:
     """Return the commit object with its signature in the header, as `git commit -S` writes it."""
     header, _, message = payload.partition(b"\n\n")
-    return header + b"\n" + _folded(armour) + b"\n" + message
-
-
-def _folded(armour: bytes) -> bytes:
-    return b"gpgsig " + armour.removesuffix(b"\n").replace(b"\n", b"\n ") + b"\n"
+    folded = armour.removesuffix(b"\n").replace(b"\n", b"\n ")
+    return header + b"\ngpgsig " + folded + b"\n\n" + message
 
 
 def first_parent(raw: bytes) -> str | None:
@@ -160,16 +157,9 @@ def read_parts(oid: str, raw: bytes) -> Parts:
         raise Refused(1, "NotCanonical", "names its tree or parents in a way that git does not write")
     who = _person(committer)
     armour = _armour(values.get(b"gpgsig", []), who)
-    return Parts(
-        oid,
-        tree.decode(),
-        tuple(parent.decode() for parent in parents),
-        _person(author),
-        who,
-        armour,
-        message,
-        payload=raw.replace(_folded(armour), b"", 1) if armour else raw,
-    )
+    names = tree.decode(), tuple(parent.decode() for parent in parents)
+    people = _person(author), who
+    return Parts(oid, *names, *people, armour, message, payload=compose(*names, *people, message))
 
 
 def check_bytes(commit: Parts, raw: bytes) -> None:
@@ -183,9 +173,8 @@ def check_bytes(commit: Parts, raw: bytes) -> None:
         raise Refused(1, "WrongId", "is not what its id says")
     if b"\0" in raw:
         raise Refused(1, "NotCanonical", "holds a NUL byte: some tools would not see what follows it")
-    payload = compose(commit.tree, commit.parents, commit.author, commit.committer, commit.message)
-    whole = with_signature(payload, commit.armour) if commit.armour else payload
-    if payload != commit.payload or whole != raw:
+    whole = with_signature(commit.payload, commit.armour) if commit.armour else commit.payload
+    if whole != raw:
         raise Refused(1, "NotCanonical", _how_it_differs(raw))
     if len(commit.parents) > PARENTS_LIMIT:
         raise Refused(1, "NotCanonical", "has more than two parents")

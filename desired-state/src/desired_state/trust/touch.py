@@ -82,7 +82,8 @@ def check_flags(flags: Flags, *, synced: bool) -> None:
         why = "is signed by a passkey that can be copied to other devices, which the policy forbids"
         raise Refused(2, "PasskeyFlags", why, "Use a key that stays on its device, or allow passkeys.synced.")
     if flags != _TOUCHED_AND_VERIFIED | copies or copies == Flags.BACKED_UP:
-        raise Refused(2, "PasskeyFlags", f"is signed by a passkey with other flags than it should have ({flags:#04x})")
+        why = f"is signed by a passkey with other flags than it should have ({flags:#04x})"
+        raise Refused(2, "PasskeyFlags", why, _AGAIN)
 
 
 def check_origin(origin: str, origins: tuple[str, ...]) -> None:
