@@ -38,6 +38,7 @@ from reconciler.journal import (
     Wait,
 )
 from reconciler.probe import ProbeResult
+from reconciler.provision import Made
 from renderers.artifact import RENDERER_VERSION, Artifact
 from renderers.plan import Plan
 
@@ -338,22 +339,27 @@ def _relink(home: Home, generation: Generation | None) -> None:
 
 def _serve(home: Home, seen: Pass, generation: Generation | None) -> None:
     """Tell the units, after what only this device can add was put beside their files; where it cannot, all else goes on."""
-    changed: frozenset[str] = frozenset()
+    made: Made | None = None
     before = len(seen.obstacles)
 
     def provide() -> None:
-        nonlocal changed
-        changed = _provide(home, generation) if generation else changed
+        nonlocal made
+        made = _provide(home, generation) if generation else None
 
     _stage(seen, provide)
     refusal = str(seen.obstacles[-1]) if len(seen.obstacles) > before else ""
-    home.serving.bring(generation, home.generations, changed, refusal=refusal)
+    home.serving.bring(generation, home.generations, made.changed if made else (), refusal=refusal)
+    if made:
+        home.provisions.settle(made)
 
 
-def _provide(home: Home, generation: Generation) -> frozenset[str]:
+def _provide(home: Home, generation: Generation) -> Made:
     commit = home.journal.value.revision_of(generation.digest)
     assert commit is not None
-    return home.provisions.bring(generation, commit, lambda: home.revision(commit).files)
+    made = home.provisions.make(generation, commit, lambda: home.revision(commit).files)
+    if made.secrets and made.secrets.old:
+        home.gate("secrets", detail=f"older ones again: {', '.join(made.secrets.old)}")
+    return made
 
 
 def _provided(home: Home, seen: Pass) -> bool:
@@ -366,7 +372,9 @@ def _provided(home: Home, seen: Pass) -> bool:
     if not home.provisions.stale(generation, commit):
         return False
     seen.provided = True
-    home.serving.refresh(generation, _provide(home, generation))
+    made = _provide(home, generation)
+    home.serving.refresh(generation, made.changed)
+    home.provisions.settle(made)
     return True
 
 

@@ -6,6 +6,7 @@ between makes the next pass tell them all again. Does not decide; `journal.decid
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from reconciler.clock import Clock
@@ -53,7 +54,7 @@ class Serving:
         self,
         generation: Generation | None,
         generations: Generations,
-        provided: frozenset[str] = frozenset(),
+        provided: Collection[str] = (),
         *,
         refusal: str = "",
     ) -> None:
@@ -70,20 +71,24 @@ class Serving:
         self._cursor = self._units.cursor()
         self._refusal = refusal
         plan = generation.plan if generation else Plan()
-        todo = steps(before.plan if before else None, plan, changed_files(before, generation) | provided)
+        todo = steps(before.plan if before else None, plan, changed_files(before, generation).union(provided))
         if before is None:
             todo = (*_leftovers(generations, plan), *todo)
         self._perform(todo, plan)
         self._told = self._clock.now()
         self._mark(generation.digest if generation else None)
 
-    def refresh(self, generation: Generation, changed: frozenset[str]) -> None:
+    def refresh(self, generation: Generation, changed: Collection[str]) -> None:
         """Tell the units of `generation` that read one of the paths `changed`, because it was put back or filled anew.
+
+        Those that are told get time to answer again.
 
         Raises:
             Transient: the units cannot be reached.
         """
-        self._perform(steps(generation.plan, generation.plan, changed), generation.plan)
+        if todo := steps(generation.plan, generation.plan, changed):
+            self._perform(todo, generation.plan)
+            self._told = self._clock.now()
 
     def start_stopped(self, generation: Generation) -> tuple[str, ...]:
         """Start the units that do not run, and give them time to answer. Return their names.

@@ -1,8 +1,9 @@
 """What only this device can put beside a generation's files, before its daemons are told: folders, accounts, filled holes, keys.
 
-Level-triggered: `/run/hearth/provided.json` says for which generation and which commit's secrets they were last made, and how each
-looked then, so that a pass in which nothing changed costs one lstat(2) a path. A secret that changes leaves the artifact as it is:
-then the commit differs, and what is filled from it is compared. How each kind is made is the other modules'.
+Level-triggered: `/run/hearth/provided.json` says for which generation and which commit's secrets they were last made, how each
+looked then, and that the daemons were told. So a pass in which nothing changed costs one lstat(2) a path, and a crash before the
+telling leaves no file: then whatever was made counts as new. A secret that changes leaves the artifact as it is: then the commit
+differs, and what is filled from it is compared. How each kind is made is the other modules'.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reconciler.durable import make_folder
+from reconciler.durable import make_folder, write_atomic
 from reconciler.errors import Transient
 from reconciler.generation import Generation
-from reconciler.provision.fill import fill, secrets_in, sweep
+from reconciler.provision.fill import check_in_memory, fill, secrets_in, sweep
 from reconciler.run import run
-from reconciler.secrets import Keyring, Opened
+from reconciler.secrets import Keyring, Opened, Standing
 from reconciler.settings import Paths
 from renderers.plan import Authority, Command, Fill, Folder, Plan, Provision, ServerKey
 
@@ -28,28 +29,39 @@ _SECONDS = 30.0
 
 
 @dataclass(slots=True)
-class _Made:
-    """What making the provisions of one plan left: the paths that must stay as they are, and those whose content is new."""
+class Made:
+    """What making the provisions of one generation left, until the daemons are told.
 
-    stands: list[str] = field(default_factory=list)
+    `stands` are the paths that must stay as they look now, `changed` those whose content is new. `secrets` is what to say of them;
+    None where none is needed.
+    """
+
+    digest: str
+    commit: str
+    secrets: Standing | None
+    stands: dict[str, list[int] | None] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
+
+    def add(self, *paths: str) -> None:
+        """Note that these paths stand."""
+        self.stands |= {path: _stamp(path) for path in paths}
 
 
 class Provisions:
-    """The provisions of one home."""
+    """The provisions of one home. `in_memory`: what holds secrets must lie on a file system that never reaches a disk."""
 
-    def __init__(self, paths: Paths, keyring: Keyring) -> None:
+    def __init__(self, paths: Paths, keyring: Keyring, *, in_memory: bool = False) -> None:
         self._paths = paths
         self._keyring = keyring
+        self._in_memory = in_memory
 
     def check(self, plan: Plan, files: Files) -> None:
-        """Open every secret that the plan's files need, and touch nothing.
+        """Open every secret that the plan's files need out of a new commit's `files`, and touch nothing.
 
         Raises:
-            Stalled: a service's secret is missing or cannot be used (SecretsMissing, SecretRefused).
+            Stalled: a service's secret is missing or cannot be used, or one was replaced before (SecretsMissing, SecretRefused).
         """
-        if names := secrets_in(plan):
-            self._keyring.open(files, names)
+        self._keyring.check(files, secrets_in(plan))
 
     def stale(self, generation: Generation, commit: str) -> bool:
         """Whether the provisions are not, or no longer, those of this generation with the secrets of `commit`."""
@@ -60,38 +72,57 @@ class Provisions:
             _stamp(path) != stamp for path, stamp in known.get("stands", {}).items()
         )
 
-    def bring(self, generation: Generation, commit: str, files: Callable[[], Files]) -> frozenset[str]:
-        """Make the provisions of `generation`; `files` gives the household's files at `commit`. Return the absolute paths with new content.
+    def standing(self, generation: Generation) -> Standing | None:
+        """Return what there is to say of the secrets in effect; None where the generation needs none, or they are not provided."""
+        known = _read(self._paths.provided)
+        raw = known.get("secrets") if known.get("digest") == generation.digest else None
+        return Standing.from_json(raw) if raw else None
+
+    def make(self, generation: Generation, commit: str, files: Callable[[], Files]) -> Made:
+        """Make the provisions of `generation`; `files` gives the household's files at `commit`. Then tell the daemons, and `settle`.
 
         Raises:
-            Stalled: a secret cannot be used. Transient: a command failed.
+            Stalled: a secret cannot be used; nothing was touched. Transient: a command failed.
             OSError: the disk is full, broken or read-only.
         """
         plan = generation.plan
-        names = secrets_in(plan)
-        opened = self._keyring.open(files(), names) if names else {}
+        needs = secrets_in(plan)
+        opened = self._keyring.open(files(), needs) if needs else {}
+        self._keyring.remember(opened)
+        told = bool(_read(self._paths.provided))
         self._paths.provided.unlink(missing_ok=True)
-        made = _Made()
+        made = Made(generation.digest, commit, Standing.of(opened) if needs else None)
         for provision in plan.provisions:
             self._make(provision, opened, made)
         sweep(self._paths.secrets, plan)
-        if names:
-            self._keyring.remember(opened)
-        if plan.provisions:
-            _write(self._paths.provided, generation.digest, commit, made.stands)
-        return frozenset(made.changed)
+        if not told:
+            made.changed |= made.stands.keys()
+        return made
 
-    def _make(self, provision: Provision, opened: Mapping[str, Opened], made: _Made) -> None:
+    def settle(self, made: Made) -> None:
+        """Note that the daemons know of all that was made.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if made.stands:
+            secrets = made.secrets.as_json() if made.secrets else None
+            content = {"digest": made.digest, "commit": made.commit, "stands": made.stands, "secrets": secrets}
+            write_atomic(self._paths.provided, json.dumps(content).encode())
+
+    def _make(self, provision: Provision, opened: Mapping[str, Opened], made: Made) -> None:
         match provision:
             case Command():
                 _run(provision)
-                made.stands += provision.makes
+                made.add(*provision.makes)
             case Folder(path, mode):
                 make_folder(Path(path), mode)
-                made.stands.append(path)
+                made.add(path)
             case Fill(path):
+                if self._in_memory:
+                    check_in_memory(self._paths.run)
                 made.changed |= fill(provision, opened)
-                made.stands.append(path)
+                made.add(path)
             case Authority() | ServerKey():
                 raise NotImplementedError
 
@@ -117,8 +148,3 @@ def _read(marker: Path) -> dict[str, Any]:
         return dict(json.loads(marker.read_bytes()))
     except (OSError, ValueError):
         return {}
-
-
-def _write(marker: Path, digest: str, commit: str, stands: list[str]) -> None:
-    content = {"digest": digest, "commit": commit, "stands": {path: _stamp(path) for path in stands}}
-    marker.write_text(json.dumps(content), "ascii")

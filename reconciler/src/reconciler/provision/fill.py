@@ -13,16 +13,18 @@ from pathlib import Path
 
 from reconciler.durable import make_folder
 from reconciler.errors import Transient
-from reconciler.secrets import Opened
+from reconciler.secrets import Needs, Opened
 from renderers.plan import Fill, Part, Plan
 
 _MODE = 0o600
 
 
-def secrets_in(plan: Plan) -> tuple[str, ...]:
-    """Return the names of all secrets that the plan's files need, sorted."""
-    parts = (part for provision in plan.provisions if isinstance(provision, Fill) for part in provision.parts)
-    return tuple(sorted({part.value for part in parts if part.kind in {"secret", "smb-account"}}))
+def secrets_in(plan: Plan) -> Needs:
+    """Return the names of all secrets that the plan's files need, sorted; one that a service needs is not a person's."""
+    parts = [part for provision in plan.provisions if isinstance(provision, Fill) for part in provision.parts]
+    services = {part.value for part in parts if part.kind == "secret"}
+    people = {part.value for part in parts if part.kind == "smb-account"} - services
+    return Needs(tuple(sorted(services)), tuple(sorted(people)))
 
 
 def fill(provision: Fill, opened: Mapping[str, Opened]) -> set[str]:
@@ -42,6 +44,24 @@ def fill(provision: Fill, opened: Mapping[str, Opened]) -> set[str]:
     return set() if same else {provision.path}
 
 
+def check_in_memory(folder: Path) -> None:
+    """Check that `folder` lies in memory, where no disk keeps what is written (tmpfs(5)).
+
+    Raises:
+        Transient: it lies on a disk.
+    """
+    import psutil
+
+    within = [disk for disk in psutil.disk_partitions(all=True) if folder.is_relative_to(disk.mountpoint)]
+    holds = max(reversed(within), key=lambda disk: len(disk.mountpoint), default=None)
+    if holds is None or holds.fstype not in {"tmpfs", "ramfs"}:
+        raise Transient(
+            "SecretsOnDisk",
+            f"{folder} does not lie in memory, so no secret is written there.",
+            "systemd mounts /run as tmpfs: `findmnt /run` shows what is there instead.",
+        )
+
+
 def sweep(folder: Path, plan: Plan) -> None:
     """Remove every file in the secrets' `folder` that the plan does not fill."""
     wanted = {provision.path for provision in plan.provisions if isinstance(provision, Fill)}
@@ -59,7 +79,9 @@ def _filled(part: Part, opened: Mapping[str, Opened]) -> bytes:
         case "gid":
             return str(os.getgid()).encode()
         case "secret":
-            return opened[part.value].value
+            value = opened[part.value].value
+            assert value is not None  # only a person's may lack
+            return value
         case "smb-account":
             return opened[part.value].smb_account()
 
