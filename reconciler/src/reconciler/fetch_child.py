@@ -1,12 +1,15 @@
-"""The short-lived process that meets a git host: it fetches main into `incoming/` under limits, and says one line.
+"""The short-lived process that meets a git host: it fetches main, or the head statement, into `incoming/` under limits, and says one line.
 
-    python -I -m reconciler.fetch_child < question        {"tip": "<40 hex>"} or {"failure": "<kind>"}
+    python -I -m reconciler.fetch_child < question
+        {"tip": "<40 hex>"}, {"tip": "<40 hex>", "statement": "<base64>"}, {"done": "", "statement": "<base64>"}
+        or {"failure": "<kind>"}
 
 The question names files of credentials, never their contents. It also packs the store anew, for the same limits' sake.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import resource
@@ -17,13 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.source.credentials import Credentials
 from reconciler.source.failure import Failure, of_libgit2
-from reconciler.source.source import Limits
+from reconciler.source.peek import MAIN, STATED
+from reconciler.source.source import STATEMENT_LIMIT, Limits
 from reconciler.source.url import parse_url
 
 if TYPE_CHECKING:
     from pygit2.remotes import TransferProgress
-
-_MAIN_ONLY = "+refs/heads/main:refs/heads/main"
 
 
 def main() -> None:
@@ -68,7 +70,10 @@ def _answer(question: dict[str, Any], limits: Limits) -> dict[str, str]:
 
 
 def _fetch(question: dict[str, Any], limits: Limits) -> dict[str, str]:
-    """Fetch main and nothing else. Whose files a local source's are does not matter: nothing in it is executed."""
+    """Fetch main, the head statement, or both, and nothing else.
+
+    Whose files a local source's are does not matter: nothing in it is executed.
+    """
     import pygit2
 
     from reconciler.source import store
@@ -78,9 +83,30 @@ def _fetch(question: dict[str, Any], limits: Limits) -> dict[str, str]:
     url, incoming = parse_url(question["url"]), Path(question["incoming"])
     credentials = Credentials(**{name: Path(path) for name, path in question["credentials"].items()})
     remote = nameless_remote(incoming, url, credentials)
-    remote.fetch([_MAIN_ONLY], callbacks=callbacks(url, credentials, lambda stats: _watch(stats, limits)))
+    wanted = [MAIN] * (question["task"] == "fetch") + [STATED] * question["statement"]
+    remote.fetch(
+        [f"+{name}:{name}" for name in wanted],
+        callbacks=callbacks(url, credentials, lambda stats: _watch(stats, limits)),
+    )
+    also = {"statement": _statement(incoming)} if question["statement"] else {}
+    if question["task"] != "fetch":
+        return {"done": "", **also}
     tip = store.main_of(incoming)
-    return {"tip": tip} if tip else {"failure": Failure.NO_MAIN.value}
+    return {"tip": tip, **also} if tip else {"failure": Failure.NO_MAIN.value}
+
+
+def _statement(incoming: Path) -> str:
+    """Return the fetched head statement in base64; nothing where the reference is gone, or stands on something else than a small blob."""
+    import pygit2
+
+    repository = pygit2.Repository(str(incoming), pygit2.enums.RepositoryOpenFlag.NO_SEARCH)
+    found = repository.references.get(STATED)
+    if found is None:
+        return ""
+    kind, size = repository.odb.read_header(found.target)
+    if kind != pygit2.enums.ObjectType.BLOB or size > STATEMENT_LIMIT:
+        return ""
+    return base64.b64encode(repository.odb.read(found.target)[1]).decode("ascii")
 
 
 def _watch(stats: TransferProgress, limits: Limits) -> None:

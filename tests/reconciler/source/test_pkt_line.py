@@ -29,13 +29,19 @@ def test_main_is_found_among_others() -> None:
     body = listing(
         f"{TWO} HEAD", f"{ONE} {MAIN}", f"{TWO} refs/heads/main2", f"{TWO} refs/tags/v1", f"{ONE} refs/tags/v1^{{}}"
     )
-    assert advertised(body, MAIN) == ONE
+    assert advertised(body, MAIN) == {MAIN: ONE}
+
+
+def test_several_references_come_from_one_answer() -> None:
+    """What is not listed is not in it."""
+    body = listing(f"{ONE} {MAIN}", f"{TWO} refs/hearth/head", f"{TWO} refs/hearth/head2")
+    assert advertised(body, MAIN, "refs/hearth/head", "refs/heads/other") == {MAIN: ONE, "refs/hearth/head": TWO}
 
 
 def test_an_empty_repository_lists_nothing() -> None:
     """Git then sends a line of zeros that only carries its capabilities."""
-    assert advertised(listing("0" * 40 + " capabilities^{}"), MAIN) is None
-    assert advertised(SERVICE + b"0000", MAIN) is None
+    assert advertised(listing("0" * 40 + " capabilities^{}"), MAIN) == {}
+    assert advertised(SERVICE + b"0000", MAIN) == {}
 
 
 @pytest.mark.parametrize(
@@ -71,9 +77,9 @@ def test_anything_else_is_refused(body: bytes) -> None:
 
 @given(st.binary(max_size=400) | st.binary(max_size=200).map(lambda tail: SERVICE + tail))
 def test_no_bytes_bring_it_out_of_step(body: bytes) -> None:
-    """A commit id, nothing, or the one error; never another."""
+    """An id, nothing, or the one error; never another."""
     try:
-        found = advertised(body, MAIN)
+        found = advertised(body, MAIN).get(MAIN)
     except AdvertisementError:
         return
     assert found is None or len(found) == 40
@@ -84,7 +90,7 @@ def test_a_damaged_list_never_gives_a_third_answer(damage: bytes, at: int) -> No
     """Whatever is changed, the answer is a whole id from a whole line, none, or the error."""
     body = listing(f"{TWO} HEAD", f"{ONE} {MAIN}")
     try:
-        found = advertised(body[:at] + damage + body[at + len(damage) :], MAIN)
+        found = advertised(body[:at] + damage + body[at + len(damage) :], MAIN).get(MAIN)
     except AdvertisementError:
         return
     assert found is None or (len(found) == 40 and set(found) <= set("0123456789abcdef"))

@@ -15,6 +15,7 @@ from desired_state.history import Repository
 from desired_state.trust import Refused
 from reconciler.errors import HearthError, Stalled, Transient
 from reconciler.source import store
+from reconciler.source.peek import Refs
 from tests.reconciler.source.conftest import Device, Household, HttpHost, SshHost, make_key, reply
 
 TOKEN = "hearth-secret-1b7"
@@ -432,3 +433,88 @@ def test_following_a_file_imports_neither_requests_nor_pygit2() -> None:
     """Imports are paid by those who need them."""
     program = "import sys, reconciler.source; sys.exit(bool({'requests', 'pygit2', 'structlog'} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def state_head(household: Household, content: bytes, kind: str = "blob") -> str:
+    """Put something at refs/hearth/head as stock git does, and return its id."""
+    git = ["git", "-C", household.path]
+    oid = subprocess.run(
+        [*git, "hash-object", "-w", "-t", kind, "--stdin", "--literally"],
+        input=content,
+        check=True,
+        capture_output=True,
+    )
+    told = oid.stdout.decode().strip()
+    subprocess.run([*git, "update-ref", "refs/hearth/head", told], check=True)
+    return told
+
+
+@pytest.mark.parametrize("where", ["file", "http", "ssh"])
+def test_a_head_statement_comes_along_with_main_and_alone(
+    device: Device, household: Household, request: pytest.FixtureRequest, where: str
+) -> None:
+    """By each transport: in the fetch of main, and by itself once main is known; nothing of it reaches the store."""
+    if where == "ssh":
+        host: SshHost = request.getfixturevalue("ssh_host")
+        ready_for_ssh(device, host)
+        url = host.url(household.path)
+    else:
+        url = str(household.path) if where == "file" else request.getfixturevalue("http_host").url()
+    stated = state_head(household, b"the newest is one\n")
+    source = device.source(url)
+    tip = source.peek()
+    assert source.seen == Refs(tip, stated)
+    source.fetch(tip, statement=True)
+    source.promote(tip)
+    assert source.statement() == b"the newest is one\n"
+    state_head(household, b"the newest is still one\n")
+    source.peek()
+    assert source.statement() == b"the newest is still one\n"
+    assert stated not in device.objects()
+    assert not (device.root / "incoming").exists()
+
+
+def test_a_statement_is_fetched_once(device: Device, household: Household, http_host: HttpHost) -> None:
+    """A quiet pass stays one request, and asks for it no second time; without `statement` it is not fetched at all."""
+    state_head(household, b"the newest is one\n")
+    source = device.source(http_host.url())
+    tip = source.peek()
+    source.fetch(tip)
+    source.promote(tip)
+    source.statement()
+    asked = len(http_host.seen)
+    source.peek()
+    assert source.statement() == b"the newest is one\n"
+    assert len(http_host.seen) == asked + 1
+
+
+@pytest.mark.parametrize("content", [b"x" * 4097, b"x" * 30_000_000])
+def test_a_statement_of_any_size_but_a_small_one_is_none(device: Device, household: Household, content: bytes) -> None:
+    """It is not even read."""
+    state_head(household, content)
+    source = device.source(str(household.path))
+    source.peek()
+    assert source.statement() == b""
+
+
+def test_a_head_reference_that_stands_on_a_commit_is_no_statement(device: Device, household: Household) -> None:
+    """Nor does it come into the store."""
+    tip = household.commit("other", ref="refs/hearth/head", parents=[])
+    source = device.source(str(household.path))
+    assert source.peek() != tip
+    assert source.statement() == b""
+
+
+def test_nonsense_at_the_head_reference_does_not_keep_main_from_being_followed(
+    device: Device, household: Household
+) -> None:
+    """A file that is no reference, a folder."""
+    place = household.path / "refs/hearth/head"
+    place.parent.mkdir(parents=True)
+    place.write_text("nonsense\n")
+    source = device.source(str(household.path))
+    assert source.peek()
+    assert source.seen == Refs(source.peek(), None)
+    place.unlink()
+    place.mkdir()
+    assert source.peek()

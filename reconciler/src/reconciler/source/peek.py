@@ -1,4 +1,4 @@
-"""One cheap request: which commit is main at the source? In this process, bounded, without a write to disk.
+"""One cheap request: where do main and the head statement stand at the source? In this process, bounded, without a write to disk.
 
 Owns one way for each transport. Time is bounded by the caller, who does not wait for ever (see `deadline`).
 """
@@ -8,6 +8,9 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,19 +24,34 @@ if TYPE_CHECKING:
     import requests
 
 MAIN = "refs/heads/main"
+STATED = "refs/hearth/head"
+"""Where a home without a service keeps the newest head statement (rule 9): a blob."""
 LONGEST_ADVERTISEMENT = 1024 * 1024
 """Some 15,000 references; a household has a handful."""
 _LONGEST_PACKED_REFS = 4 * 1024 * 1024
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+_ID = re.compile(r"[0-9a-f]{40}")
 _CONNECT_AND_READ_SECONDS = (5.0, 5.0)
 _TYPE = "application/x-git-upload-pack-advertisement"  # gitprotocol-http(5), "Smart Server Response"
 
 
-class Peek(Protocol):
-    """Asks the source for the commit id of main."""
+@dataclass(frozen=True, slots=True)
+class Refs:
+    """What the source says: the commit that main stands on, and the blob that the head reference stands on; None where there is none."""
 
-    def __call__(self) -> str | None:
-        """Return the id, or None when there is no such branch.
+    main: str | None
+    head: str | None = None
+
+    @classmethod
+    def of(cls, found: Mapping[str, str]) -> Refs:
+        """Return the two of them out of references by name."""
+        return cls(found.get(MAIN), found.get(STATED))
+
+
+class Peek(Protocol):
+    """Asks the source where its references stand."""
+
+    def __call__(self) -> Refs:
+        """Return them.
 
         Raises:
             HearthError: the source cannot be asked, or answers something else.
@@ -59,12 +77,12 @@ class HttpPeek:
         self._credentials = credentials
         self._session: requests.Session | None = None
 
-    def __call__(self) -> str | None:
+    def __call__(self) -> Refs:
         """Ask, see `Peek`."""
         import requests
 
         try:
-            return advertised(self._get(), MAIN)
+            return Refs.of(advertised(self._get(), MAIN, STATED))
         except AdvertisementError:
             raise self._error(Failure.NOT_GIT) from None
         except requests.RequestException as error:
@@ -120,7 +138,7 @@ class SshPeek:
         self._credentials = credentials
         self._store = store
 
-    def __call__(self) -> str | None:
+    def __call__(self) -> Refs:
         """Ask, see `Peek`."""
         import pygit2
 
@@ -133,22 +151,26 @@ class SshPeek:
             raise as_error(refusal.failure, self._url.place) from None
         except (pygit2.GitError, OSError, ValueError, KeyError) as error:
             raise as_error(of_libgit2(error), self._url.place) from None
-        return next((str(head.oid) for head in heads if head.name == MAIN), None)
+        return Refs.of({head.name: str(head.oid) for head in heads if head.name in {MAIN, STATED}})
 
 
 class FilePeek:
-    """Reads the reference's own file (gitrepository-layout(5)): whose repository it is does not matter then."""
+    """Reads the references' own files (gitrepository-layout(5)): whose repository it is does not matter then."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def __call__(self) -> str | None:
+    def __call__(self) -> Refs:
         """Ask, see `Peek`."""
         folder = next((place for place in (self._path / ".git", self._path) if (place / "objects").is_dir()), None)
         if folder is None:
             raise as_error(Failure.NOT_FOUND, str(self._path))
         try:
-            return _loose(folder / MAIN) or _packed(folder / "packed-refs")
+            packed = _packed(folder / "packed-refs")
+            loose = {MAIN: oid} if (oid := _loose(folder / MAIN)) else {}
+            with suppress(OSError, ValueError):  # whatever is put there, main is followed
+                loose |= {STATED: oid} if (oid := _loose(folder / STATED)) else {}
+            return Refs.of(packed | loose)
         except (OSError, ValueError):
             raise as_error(Failure.NOT_GIT, str(self._path)) from None
 
@@ -157,14 +179,16 @@ def _loose(path: Path) -> str | None:
     text = _read(path, 64)
     if text is None:
         return None
-    if not _COMMIT.fullmatch(text.removesuffix("\n")):
-        raise ValueError("not a commit id")
+    if not _ID.fullmatch(text.removesuffix("\n")):
+        raise ValueError("not an id")
     return text[:40]
 
 
-def _packed(path: Path) -> str | None:
+def _packed(path: Path) -> dict[str, str]:
     lines = (_read(path, _LONGEST_PACKED_REFS) or "").splitlines()
-    return next((line[:40] for line in lines if line[40:] == f" {MAIN}" and _COMMIT.fullmatch(line[:40])), None)
+    return {
+        line[41:]: line[:40] for line in lines if line[40:] in {f" {MAIN}", f" {STATED}"} and _ID.fullmatch(line[:40])
+    }
 
 
 def _read(path: Path, limit: int) -> str | None:

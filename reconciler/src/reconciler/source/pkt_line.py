@@ -1,6 +1,6 @@
 """The one answer of a git host that a quiet pass reads: the list of its references.
 
-Pure: bytes to a commit id. Formats: gitprotocol-common(5) "pkt-line Format", gitprotocol-http(5) "Smart Server
+Pure: bytes to ids. Formats: gitprotocol-common(5) "pkt-line Format", gitprotocol-http(5) "Smart Server
 Response", gitprotocol-pack(5) "Reference Discovery". Only version 0 is asked for, so only that is read.
 """
 
@@ -20,24 +20,25 @@ class AdvertisementError(ValueError):
     """The bytes are no list of references of a SHA-1 repository in the smart protocol."""
 
 
-def advertised(body: bytes, reference: str) -> str | None:
-    """Return the commit id (40 hexadecimal digits) of `reference` in an advertisement, or None if it is not listed.
+def advertised(body: bytes, *references: str) -> dict[str, str]:
+    """Return the ids (40 hexadecimal digits) of those of `references` that are listed in an advertisement.
 
     Raises:
-        AdvertisementError: the bytes are anything else, or list the reference twice.
+        AdvertisementError: the bytes are anything else, or list one of them twice.
     """
-    service, *references = _sections(body)
-    if service != [_SERVICE] or len(references) != 1:
+    service, *listed = _sections(body)
+    if service != [_SERVICE] or len(listed) != 1:
         raise AdvertisementError("it does not begin like one, or is cut short, or goes on after its end")
-    wanted, found = reference.encode(), None
-    for line in _without_capabilities(references[0]):
+    found: dict[str, str] = {}
+    for line in _without_capabilities(listed[0]):
         match = _REFERENCE.fullmatch(line)
         if not match:
             raise AdvertisementError("a line names no reference")
-        if match[2] == wanted:
-            if found:
+        name = match[2].decode("utf-8", "replace")
+        if name in references:
+            if name in found:
                 raise AdvertisementError("it lists a reference twice")
-            found = match[1].decode()
+            found[name] = match[1].decode()
     return found
 
 

@@ -5,6 +5,7 @@ Owns the errors that others see. Never judges what was fetched: the rules of tru
 
 from __future__ import annotations
 
+import base64
 import gc
 import json
 import os
@@ -21,10 +22,15 @@ from reconciler.source import store as stores
 from reconciler.source.credentials import Credentials
 from reconciler.source.deadline import Deadline, DeadlineError
 from reconciler.source.failure import Failure, as_error
-from reconciler.source.peek import peek_for
+from reconciler.source.peek import Refs, peek_for
 from reconciler.source.url import Transport, parse_url
 
-_ANSWER = re.compile(rb'\{"(?P<kind>tip|failure|done)": "(?P<value>[0-9a-z-]{0,40})"\}\n')
+STATEMENT_LIMIT = 4_096
+"""Bytes of a head statement (desired_state.trust.statement)."""
+_ANSWER = re.compile(
+    rb'\{"(?P<kind>tip|failure|done)": "(?P<value>[0-9a-z-]{0,40})"(?:, "statement": "(?P<statement>[A-Za-z0-9+/=]{0,5464})")?\}\n'
+)
+_ANSWER_LIMIT = 8_192
 _PASSED_ON = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _TOO_MUCH = frozenset({-signal.SIGXCPU, -signal.SIGXFSZ, -signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS})
 """How a process ends that met its limits; libgit2 does not survive every refused allocation."""
@@ -59,6 +65,9 @@ class Source:
         self.store = store
         self.incoming = incoming
         self._peek = Deadline(peek_for(self._url, credentials, store), self._limits.peek_seconds)
+        self._statement: tuple[str, bytes] | None = None
+        self.seen: Refs | None = None
+        """What the last `peek` was told, None where it was told nothing."""
 
     @property
     def is_local(self) -> bool:
@@ -73,32 +82,56 @@ class Source:
             Stalled: it answers what must not be followed: a redirect or no main (SourceRefused), too much (SourceTooLarge).
         """
         stores.ensure_store(self.store)
+        self.seen = None
         try:
-            tip = self._peek()
+            seen = self._peek()
         except DeadlineError:
             raise as_error(Failure.TIMED_OUT, self._url.place) from None
-        if tip is None:
+        if seen.main is None:
             raise as_error(Failure.NO_MAIN, self._url.place)
-        return tip
+        self.seen = seen
+        return seen.main
 
-    def fetch(self, tip: str) -> None:
+    def fetch(self, tip: str, *, statement: bool = False) -> None:
         """Fetch main, which `peek` said is `tip`, into `incoming`, by a short-lived process with limits on all it uses.
+
+        With `statement`, it brings the head statement along, for `statement()` to return.
 
         Raises:
             Transient: it could not be fetched now (SourceUnreachable), or main has moved meanwhile (SourceMoved).
             Stalled: the transfer is larger than any household (SourceTooLarge), or the source sends us elsewhere (SourceRefused).
             OSError: the disk is full, broken or read-only.
         """
+        fetched = self._fetch("fetch", statement=statement)
+        if fetched != tip:
+            raise Transient("SourceMoved", "Main changed while it was fetched.", "The next pass fetches it again.")
+
+    def statement(self) -> bytes:
+        """Return the head statement that `peek` saw, whatever it is: at most 4 KiB, empty if it is no such blob.
+
+        Call it once main is dealt with: what waits in `incoming` is dropped if it must be fetched.
+
+        Raises:
+            Transient, Stalled, OSError: as `fetch`.
+        """
+        wanted = self.seen.head if self.seen else None
+        if wanted is None:
+            return b""
+        if self._statement is None or self._statement[0] != wanted:
+            self._fetch("statement", statement=True)
+            stores.discard(self.incoming)
+        assert self._statement is not None
+        return self._statement[1]
+
+    def _fetch(self, task: str, *, statement: bool) -> str:
         if self.held() is None:
             gc.collect()  # a store that was dropped may be open still, and libgit2 remembers packs by their path
         stores.begin(self.store, self.incoming)
         try:
-            fetched = self._in_child("fetch")
+            return self._in_child(task, statement=statement and self.seen is not None and self.seen.head is not None)
         except BaseException:
             stores.discard(self.incoming)
             raise
-        if fetched != tip:
-            raise Transient("SourceMoved", "Main changed while it was fetched.", "The next pass fetches it again.")
 
     def promote(self, commit: str) -> None:
         """Bring what the verified `commit` reaches into `store`, fsynced, its main last; empty `incoming` at its tip.
@@ -149,10 +182,11 @@ class Source:
         """
         stores.discard(self.incoming)
 
-    def _in_child(self, task: str) -> str:
+    def _in_child(self, task: str, *, statement: bool = False) -> str:
         limits = self._limits
         question = {
             "task": task,
+            "statement": statement,
             "url": self._url.text,
             "store": str(self.store.absolute()),
             "incoming": str(self.incoming.absolute()),
@@ -165,7 +199,7 @@ class Source:
                 seconds=limits.seconds + 5,
                 input=json.dumps(question).encode(),
                 env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
-                output_limit=4096,
+                output_limit=_ANSWER_LIMIT,
             )
         except Transient as error:
             failure = Failure.TIMED_OUT if error.reason == "TimedOut" else Failure.OTHER
@@ -186,4 +220,6 @@ class Source:
             raise as_error(Failure(value) if value in set(Failure) else Failure.OTHER, self._url.place)
         if kind == b"tip" and len(value) != 40:
             raise as_error(Failure.OTHER, self._url.place)
+        if match["statement"] is not None and self.seen and self.seen.head:
+            self._statement = self.seen.head, base64.b64decode(match["statement"])
         return value

@@ -91,7 +91,7 @@ def sound(store: Path) -> bool:
 def main_of(repository: Path) -> str | None:
     """Return the commit id of main in a repository of ours, or None; a damaged one counts as none, and is written anew."""
     try:
-        return FilePeek(repository)()
+        return FilePeek(repository)().main
     except HearthError:
         return None
 
