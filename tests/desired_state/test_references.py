@@ -85,6 +85,7 @@ NAME_RULES = [
     ((CERTIFICATES, "[ca.home.arpa]", "[tv.home.arpa]"), "certificates.names[0]", "duplicate-name"),
     ((CERTIFICATES, "default: 24h", "default: 800h"), "certificates.lifetime.default", "lifetime-order"),
     ((CERTIFICATES, "default: 24h", "default: 1m"), "certificates.lifetime.default", "lifetime-short"),
+    ((CERTIFICATES, "maximum: 720h", "maximum: 826d"), "certificates.lifetime.maximum", "lifetime-long"),
 ]  # fmt: skip
 
 WORTH_A_WORD = [

@@ -13,7 +13,7 @@ from importlib.resources import files as resources
 from desired_state.addresses import PRIVATE, check_addresses, is_private
 from desired_state.model import Block, Dns, Household, Mail
 from desired_state.problem import Known, Problem, advice, did_you_mean
-from desired_state.scalars import seconds
+from desired_state.scalars import LONGEST_CERTIFICATE, seconds
 from desired_state.sites import OTHER_NAMES, SITES, blocked_domains
 
 TIME_SERVERS = frozenset({"ntp.org", "pool.ntp.org", "debian.pool.ntp.org"})
@@ -240,6 +240,9 @@ def _certificates(household: Household) -> Iterator[Problem]:
     if lifetime and seconds(lifetime.default) < 300:
         message = f"{lifetime.default} is too short to be renewed in time: write at least 5m"
         yield Problem(("certificates", "lifetime", "default"), "lifetime-short", message)
+    if lifetime and seconds(lifetime.maximum) > LONGEST_CERTIFICATE:
+        message = f"{lifetime.maximum} is longer than Apple's devices accept: write at most 825d"
+        yield Problem(("certificates", "lifetime", "maximum"), "lifetime-long", message)
 
 
 def _secrets(household: Household, known: Known) -> Iterator[Problem]:

@@ -230,6 +230,9 @@ def size_in_bytes(size: str) -> int:
     return int(size[:-1]) * {"M": 2**20, "G": 2**30, "T": 2**40}[size[-1]]
 
 
+LONGEST_CERTIFICATE = 825 * 86_400
+"""In seconds: what Apple's devices accept of a server's certificate, whoever issued it (support.apple.com/103769)."""
+
 ID_PATTERN = r"[a-z](?:[a-z0-9-]{0,29}[a-z0-9])?"
 LABEL_PATTERN = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN_PATTERN = rf"(?:{LABEL_PATTERN}\.)+(?=[a-z])(?:{LABEL_PATTERN})"
