@@ -63,6 +63,11 @@ class Target:
         return self.state / "current"
 
     @property
+    def keys(self) -> PurePosixPath:
+        """The folder of the device's own keys."""
+        return self.state / "keys"
+
+    @property
     def secrets(self) -> PurePosixPath:
         """The folder on tmpfs for files that hold secrets."""
         return self.run / "secrets"

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from desired_state.scalars import DOMAIN_PATTERN, ID_PATTERN, LABEL_PATTERN, MAC_PATTERN, seconds
+from desired_state.scalars import DOMAIN_PATTERN, EMAIL_PATTERN, ID_PATTERN, LABEL_PATTERN, MAC_PATTERN, seconds
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -102,6 +102,32 @@ def lease(duration: str) -> Encoded:
 def dnsmasq_server(value: Address, port: int) -> Encoded:
     """Encode where dnsmasq shall ask: `address`, or `address#port` when the port is not 53 (dnsmasq(8), --server)."""
     return address(value) if port == 53 else Encoded(f"{address(value)}#{number(port)}")
+
+
+def email(value: str) -> Encoded:
+    """Encode an e-mail address of plain ASCII characters; nothing in it means anything to a regular expression's replacement."""
+    return _matching("an e-mail address", EMAIL_PATTERN, value)
+
+
+def mail_alias(value: str) -> Encoded:
+    """Encode the part before the @ of one of the home's own mail addresses."""
+    return _matching("a mail alias", r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?", value)
+
+
+def login(value: str) -> Encoded:
+    """Encode a user name for Postfix's SASL maps, where a colon begins the password (postconf(5), smtp_sasl_password_maps)."""
+    return _matching("a user name", r"[!-9;-~]{1,128}", value)
+
+
+def postfix_network(value: Subnet) -> Encoded:
+    """Encode an IP network as Postfix lists it: an IPv6 one in brackets (postconf(5), mynetworks)."""
+    text = network(value)
+    return text if value.version == 4 else Encoded(f"[{value.network_address}]/{value.prefixlen}")
+
+
+def postfix_path(value: PurePosixPath) -> Encoded:
+    """Encode a path, absolute or relative, for one of Postfix's lists, which end a word at spaces and commas."""
+    return _matching("a path without spaces", r"(?:/|(?:\.\./)+)?[\w.+@~-]+(?:/[\w.+@~-]+)*", str(value))
 
 
 def fill(template: str, values: Mapping[str, Any]) -> bytes:

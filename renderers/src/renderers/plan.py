@@ -169,10 +169,14 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class ServerKey:
-    """A daemon's TLS key and certificate for `host`, made on the device at first use, by the home's authority where there is one."""
+    """A daemon's TLS key and the certificates for it, as one PEM file at an absolute path, made on the device at first use.
+
+    The certificate is for `hosts`; by the home's authority where there is one, else by the key itself. Renewed before it ends.
+    """
 
     name: str
-    host: str
+    path: str
+    hosts: tuple[str, ...]
     kind: Literal["server-key"] = "server-key"
 
 
