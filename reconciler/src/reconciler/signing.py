@@ -161,7 +161,7 @@ def read_public_key(key: SigningKey) -> PublicKey:
     except (OSError, ValueError):
         kind = line.partition(" ")[0]
         if re.fullmatch(r"(ssh|ecdsa|sk)-[a-z0-9@.-]{1,60}", kind):
-            what = f"is of the type {kind}, and Hearth takes ssh-ed25519"
+            what = f"is of the type {kind}, which devices do not take"
         else:
             what = "is no public SSH key"
         remedy = "`ssh-keygen -t ed25519` makes one"

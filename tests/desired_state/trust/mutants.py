@@ -35,7 +35,7 @@ def mutants(count: int, seed: int) -> Iterator[bytes]:
     """Yield raw commits, the same ones for the same seed."""
     dice = Dice(seed)
     for _ in range(count):
-        yield mutant(PAYLOAD, dice) or b"x"
+        yield mutant(PAYLOAD, dice)
 
 
 def mutant(content: bytes, dice: Dice) -> bytes:
@@ -47,7 +47,7 @@ def mutant(content: bytes, dice: Dice) -> bytes:
         armour = resealed(armour, dice)
     raw = with_signature(content, armour)
     for _ in range(dice.choice([0, 0, 0, 1, 2])):
-        raw = dice.choice(MUTATIONS)(raw, dice)
+        raw = dice.choice(MUTATIONS)(raw, dice) or raw
     return raw
 
 

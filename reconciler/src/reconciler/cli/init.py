@@ -81,9 +81,7 @@ _NEXT = ("git remote add origin YOUR-GIT-HOST", "git push -u origin main")
 @click.option("--interface", default="eth0", show_default=True, help="The appliance's network interface.")
 @click.option("--domain", default="home.arpa", show_default=True, help="The home's domain.")
 @click.option("--timezone", default="", help="Its IANA time zone; this machine's unless given.")
-@click.option(
-    "--key", type=click.Path(path_type=Path), help="Your ssh-ed25519 key; git's user.signingkey unless given."
-)
+@click.option("--key", type=click.Path(path_type=Path), help="Your SSH key; git's user.signingkey unless given.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
 def init(folder: Path, self_hosted: bool, key: Path | None, as_json: bool, **said: str) -> None:
     """Start a household in FOLDER: files, keys and a signed first commit."""
@@ -93,12 +91,14 @@ def init(folder: Path, self_hosted: bool, key: Path | None, as_json: bool, **sai
             "A home whose changes a service merges is begun with that service, which is not there yet.",
             "For a home that you run alone, add --self-hosted.",
         )
+    from reconciler.signing import SigningKey
+
     person = unicodedata.normalize("NFC", said["person"] or _person())
     files = _files(said, person)
     household = _household(files)
     with _empty(folder):
         repository, made = _repository(folder, key)
-        signing = _signing_key(repository)
+        signing = SigningKey.configured(repository)
         _name(repository, person)
         words = _first_commit(repository, folder, files, household=household, person=person, signing=signing)
         _write_aids(folder)
@@ -201,25 +201,6 @@ def _repository(folder: Path, key: Path | None) -> tuple[Repository, Path | None
     repository.configure("commit.gpgsign", "true")
     repository.configure("gpg.ssh.allowedSignersFile", str((folder / "trust/owners").absolute()))
     return repository, made
-
-
-def _signing_key(repository: Repository) -> SigningKey:
-    """Return the key to sign with, of the one kind that devices take.
-
-    Raises:
-        Misused: it is of another kind, or not there.
-    """
-    from reconciler.signing import SigningKey, read_public_key
-
-    signing = SigningKey.configured(repository)
-    kind = read_public_key(signing).type
-    if kind != "ssh-ed25519":
-        raise Misused(
-            "OtherKey",
-            f"{signing.file or 'Your key'} is of the type {kind}, and Hearth takes ssh-ed25519.",
-            "`ssh-keygen -t ed25519 -f FILE` makes one: give it with --key FILE.",
-        )
-    return signing
 
 
 def _name(repository: Repository, person: str) -> None:
