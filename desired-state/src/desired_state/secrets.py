@@ -34,6 +34,8 @@ _FORMAT = 1
 _FIELDS = {"format": int, "household": str, "name": str, "value": str, "version": int}
 _HOUSEHOLD = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_STANZA = re.compile(rb"->(?: [!-~]+)+")
+_BASE64 = re.compile(rb"[A-Za-z0-9+/]*")
 _RECIPIENT = re.compile(r"age1[02-9ac-hj-np-z]{58}")
 
 
@@ -152,9 +154,9 @@ def _stanzas(lines: Iterator[bytes]) -> Iterator[bytes]:
         if line.startswith(b"--- "):
             _unpadded(line[4:], 32)
             return
-        arrow, kind, *arguments = line.split(b" ")
-        if arrow != b"->" or not all(re.fullmatch(rb"[!-~]+", word) for word in (kind, *arguments)):
+        if not _STANZA.fullmatch(line):
             raise Unsound("is an age file with a header that is not written as age writes one")
+        _, kind, *arguments = line.split(b" ")
         body = _body(lines)
         if kind == b"X25519" and len(arguments) == 1:
             _unpadded(arguments[0], 32)
@@ -169,9 +171,9 @@ def _body(lines: Iterator[bytes]) -> bytes:
     body = b""
     for line in lines:
         body += line
-        if len(line) < 64 and not line.startswith(b"---"):
+        if len(line) < 64 and _BASE64.fullmatch(body):
             return body
-        if len(line) > 64 or line.startswith(b"---"):
+        if len(line) != 64:
             break
     raise Unsound("is an age file with a header that is not written as age writes one")
 
