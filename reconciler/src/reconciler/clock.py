@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
 from reconciler.journal import Moment
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # random(4)
+
+
+_EARLIEST = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+"""No agent was built before."""
+_LATEST = datetime(2090, 1, 1, tzinfo=UTC).timestamp()
+
+
+def plausible(wall: float) -> bool:
+    """Whether the wall clock can be right: a Pi has none of its own, and starts in 1970 or wherever it was switched off."""
+    return _EARLIEST <= wall <= _LATEST
 
 
 class Clock(Protocol):

@@ -13,7 +13,16 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from desired_state.scalars import DOMAIN_PATTERN, EMAIL_PATTERN, ID_PATTERN, LABEL_PATTERN, MAC_PATTERN, seconds
+from desired_state.scalars import (
+    DOMAIN_PATTERN,
+    EMAIL_PATTERN,
+    ID_PATTERN,
+    LABEL_PATTERN,
+    LONGEST_CERTIFICATE,
+    MAC_PATTERN,
+    seconds,
+    unprintable,
+)
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -97,6 +106,37 @@ def lease(duration: str) -> Encoded:
     _matching("a duration", r"[1-9][0-9]{0,4}[mhdw]", duration)
     length = seconds(duration)
     return number(length) if length <= _LONGEST_LEASE else Encoded("infinite")
+
+
+def go_duration(length: int) -> Encoded:
+    """Encode a length in seconds as Go's programs read it, in its largest whole unit (Go's time.ParseDuration)."""
+    if type(length) is not int or not 0 < length <= LONGEST_CERTIFICATE:
+        raise RenderingError(f"{length!r:.80} is no length of a certificate's life")
+    size, unit = next((size, unit) for size, unit in ((3600, "h"), (60, "m"), (1, "s")) if length % size == 0)
+    return Encoded(f"{length // size}{unit}")
+
+
+def display(value: str) -> Encoded:
+    """Encode a text for people, for a format that can quote any character: one line, nothing invisible."""
+    if type(value) is not str or not 0 < len(value) <= 200 or unprintable(value):
+        raise RenderingError(f"{value!r:.80} is not a text on one line")
+    return Encoded(value)
+
+
+def workgroup(value: str) -> Encoded:
+    """Encode the name of a Windows workgroup or machine: 1 to 15 upper-case letters, digits and hyphens."""
+    return _matching("a name for Windows", r"[A-Z0-9](?:[A-Z0-9-]{0,13}[A-Z0-9])?", value)
+
+
+def size(value: str) -> Encoded:
+    """Encode a size as Samba reads it: a whole number and M, G or T, in powers of 1,024."""
+    return _matching("a size", r"[1-9][0-9]{0,5}[MGT]", value)
+
+
+def samba_network(value: Subnet) -> Encoded:
+    """Encode a network for `hosts allow`, smb.conf(5): IPv6 in brackets."""
+    text = network(value)
+    return text if value.version == 4 else Encoded(f"[{value.network_address}]/{value.prefixlen}")
 
 
 def dnsmasq_server(value: Address, port: int) -> Encoded:

@@ -96,13 +96,17 @@ class SmtpProbe:
 
 @dataclass(frozen=True, slots=True)
 class AuthorityProbe:
-    """Does the certificate authority call itself healthy under `host`, and have exactly these provisioners?"""
+    """Does the certificate authority call itself healthy under `host`, and have exactly these provisioners?
+
+    `root` is the absolute path of the root certificate by which it is known; a provisioner is written `TYPE NAME`.
+    """
 
     name: str
     server: str
     port: int
     host: str
     provisioners: tuple[str, ...]
+    root: str
     kind: Literal["authority"] = "authority"
 
 
@@ -158,12 +162,16 @@ class Fill:
 class Authority:
     """The home's own certificate authority, made on the device at first use: its root, its intermediate and their keys.
 
-    Constrained to `domain` and the addresses of `subnet` (RFC 5280, 4.2.1.10).
+    Constrained to `domain` and the addresses of `subnets` (RFC 5280, 4.2.1.10). `root`, `certificate` and `key` are the absolute paths
+    at which its service finds the root's certificate, and the intermediate's certificate and key.
     """
 
     name: str
     domain: str
-    subnet: str
+    subnets: tuple[str, ...]
+    root: str
+    certificate: str
+    key: str
     kind: Literal["authority"] = "authority"
 
 

@@ -10,13 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from reconciler.cage import caged
+from reconciler.clock import plausible
 from reconciler.doctor.diagnosis import Diagnosis, advice, bad, ok
 from reconciler.errors import HearthError
 from reconciler.run import SURROUNDINGS, find_program, run
 
-_EARLIEST = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
-"""No agent was built before: an earlier clock is wrong."""
-_LATEST = datetime(2090, 1, 1, tzinfo=UTC).timestamp()
 _MOST_AHEAD_SECONDS = 600.0
 _FEW_BYTES, _TOO_FEW_BYTES = 500_000_000, 50_000_000
 _DEBIAN = re.compile(r"2\.(?P<minor>[0-9]+)[^ ]*?deb(?P<release>1[23])u(?P<update>[0-9]+)")
@@ -84,7 +82,7 @@ def clock(now: float, newest: float) -> Diagnosis:
 
     `newest` is the latest time that the home has written down; 0 if none.
     """
-    if not _EARLIEST <= now <= _LATEST:
+    if not plausible(now):
         when = datetime.fromtimestamp(min(max(now, 0), 253_402_300_799), UTC)
         return bad("clock", f"The clock says {when:%d.%m.%Y}, which cannot be.", "sudo timedatectl set-ntp true")
     if now + _MOST_AHEAD_SECONDS < newest:
