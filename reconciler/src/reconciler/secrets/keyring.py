@@ -65,9 +65,11 @@ class Keyring:
         Raises:
             Misused, OSError: it cannot be read or written.
         """
+        if not opened:
+            return
         from reconciler.secrets import memory
 
-        known = memory.read(self._keys, self._household)
+        known = memory.read_or_begin(self._keys, self._household)
         effective = {
             each.name: memory.Applied(each.version, each.mark) for each in opened.values() if each.value is not None
         }
@@ -82,7 +84,7 @@ class _Opening:
         from reconciler.secrets import device_key, memory
 
         self._identity = device_key.read_or_make(keys)
-        self._memory = memory.read(keys, household)
+        self._memory = memory.read_or_begin(keys, household)
         self._household = household
         self._files = files
 

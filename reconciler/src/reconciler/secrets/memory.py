@@ -66,26 +66,29 @@ class Memory:
 _MEMORY = TypeAdapter(Memory)
 
 
-def read(keys: Path, household: str) -> Memory:
-    """Return what is remembered of this household's secrets; of another's nothing is taken over.
+def read_or_begin(keys: Path, household: str) -> Memory:
+    """Return what is remembered of this household's secrets; where that is nothing, or another's, begin anew.
 
     Raises:
         Misused: the file is not what `write` leaves. It is never replaced by an empty one: that would let old secrets back in.
-        OSError: the disk does not give it.
+        OSError: the disk does not give it, or does not take it.
     """
     file = keys / FILE
     try:
         with file.open("rb") as stream:
             found = _MEMORY.validate_json(stream.read(_LIMIT))
     except FileNotFoundError:
-        return Memory(household, secrets.token_hex(32))
+        found = None
     except ValueError:
         raise Misused(
             "KeyringUnreadable",
             f"{file} is not what Hearth wrote.",
             "Move it away; from then on a secret that was replaced long ago would be taken for new.",
         ) from None
-    return found if found.household == household else Memory(household, secrets.token_hex(32))
+    if found is None or found.household != household:
+        found = Memory(household, secrets.token_hex(32))
+        write(keys, found)
+    return found
 
 
 def write(keys: Path, memory: Memory) -> None:
