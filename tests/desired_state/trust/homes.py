@@ -94,4 +94,4 @@ class Home:
 
     def verify(self, tip: str, floor: str | None = None, **options: object) -> VerifiedRevision:
         """Verify as the device does."""
-        return verify(self.repository, tip, self.anchor(floor), **{"judge": calm, **options})
+        return verify(self.repository, tip, **{"anchor": self.anchor(floor), "judge": calm, **options})

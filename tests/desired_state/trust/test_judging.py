@@ -64,13 +64,15 @@ def test_a_low_change_is_a_plain_commit(home: Home, holm: dict[str, bytes]) -> N
 def test_a_high_change_is_refused_where_it_asks_for_people(home: Home, holm: dict[str, bytes]) -> None:
     """Pointing the home at other upstreams is not one person's plain commit."""
     tip = home.commit(edit("services/dns.yaml", "9.9.9.9", "203.0.113.9")(holm), parents=(home.genesis,))
-    assert outcome(home, tip).startswith("4 is a change of high risk and needs 2 approval")
+    assert outcome(home, tip) == "4 has no approval, and a change of high risk needs 2"
 
 
 def test_nothing_hides_behind_a_file_that_cannot_be_read(home: Home, holm: dict[str, bytes]) -> None:
-    """Hostile case 41: breaking a household counts as high, and so would mending it with something slipped in."""
+    """Hostile case 41: breaking a household is never applied for less than high, nor is mending it with something slipped in."""
     broken = home.commit({**holm, "people.yaml": b"{"}, parents=(home.genesis,))
-    assert "cannot be read" in outcome(home, broken)
+    mended = home.commit(edit("services/dns.yaml", "9.9.9.9", "203.0.113.9")(holm), parents=(broken,))
+    for tip in (broken, mended):
+        assert verify(home.repository, tip, home.anchor()).unjudged_since == home.genesis
     judged = judge_files({**holm, "people.yaml": b"{"}, holm, 1, frozenset())
     assert (judged.risk, judged.judged) == ("high", False)
 

@@ -5,13 +5,46 @@ Owns the reading of blobs, each checked against its id. Does not own what stands
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from desired_state.strict_yaml import Mapped, Scalar, parse
 from desired_state.trust.objects import Objects, Unusable, read_checked
 from desired_state.trust.refusal import Refused
 from desired_state.trust.tree import YAML_LIMIT, Entry, Tree
 from desired_state.trust.trust_files import TrustFiles, read_trust_files
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A file's content and its SHA-256 (64 hex digits)."""
+
+    content: bytes
+    sha256: str
+
+
+class Contents:
+    """Reads one tree after another; a file that stood in the last one is not read again. Holds one tree's files."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._known: Mapping[str, Blob] = {}
+
+    def of(self, tree: Tree) -> dict[str, Blob]:
+        """Return every file of the tree, by path, sorted by the bytes of the path.
+
+        Raises:
+            Refused: rule 8: an object that is not there, or is not what its id says.
+        """
+        entries = tree.entries
+        found = {path: self._known.get(entry.oid) or self._read(path, entry) for path, entry in entries.items()}
+        self._known = {entries[path].oid: blob for path, blob in found.items()}
+        return found
+
+    def _read(self, path: str, entry: Entry) -> Blob:
+        content = read_files(self._objects, {path: entry})[path]
+        return Blob(content, hashlib.sha256(content).hexdigest())
 
 
 def read_files(objects: Objects, entries: Mapping[str, Entry]) -> dict[str, bytes]:

@@ -1,9 +1,12 @@
 """Rules 3 and 6: the line of first parents from a tip down to where this home stands, and that it never leads back.
 
-Counts headers alone, and trusts nothing that it reads: what the commits say is checked later, on the way up.
+A line that leaves the verified one has its one chance in rule 7's *return*. Counts headers alone, and trusts nothing
+that it reads: what the commits say is checked later, on the way up.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from desired_state.trust.commit import COMMIT_LIMIT, first_parent
 from desired_state.trust.objects import Objects, Unusable, read_checked
@@ -12,6 +15,14 @@ from desired_state.trust.revision import Anchor
 
 LINE_LIMIT = 100_000
 """Commits that are counted before giving up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The line to walk, newest first; its last commit is where the walk starts. `dropped` is what it leaves, newest first."""
+
+    line: tuple[str, ...]
+    dropped: tuple[str, ...] = ()
 
 
 def line_down_to(objects: Objects, tip: str, end: str) -> tuple[str, ...]:
@@ -30,29 +41,40 @@ def line_down_to(objects: Objects, tip: str, end: str) -> tuple[str, ...]:
     return tuple(line)
 
 
-def check_line(objects: Objects, line: tuple[str, ...], anchor: Anchor) -> None:
-    """Rules 3 and 6: once a commit is verified, the line arrives at exactly that commit.
+def check_line(objects: Objects, line: tuple[str, ...], anchor: Anchor) -> Way:
+    """Rules 3 and 6: once a commit is verified, the line arrives at exactly that commit, or leaves it for an older one.
+
+    In the second case the next commit must be a return, which rule 7 judges.
 
     Raises:
-        Refused: the tip is older than the last verified commit (rule 6), or stands on another line (rule 3).
+        Refused: the tip is older than the last verified commit (rule 6), or has nothing in common with it (rule 3).
     """
     floor = anchor.floor
     if floor is None or line[-1] == floor:
-        return
-    if line[0] in _line_or_nothing(objects, floor):
+        return Way(line)
+    verified = _line_or_nothing(objects, floor)
+    if line[0] in verified:
         raise Refused(
             6, "RolledBack", f"is older than {floor[:SHORT]}, which this home has verified already", commit=line[0]
         )
-    raise Refused(
-        3, "Forked", f"does not follow {floor[:SHORT]}, the last commit that this home has verified", commit=line[0]
-    )
+    known = frozenset(verified)
+    shared = next((oid for oid in line if oid in known), None)
+    if shared is None:
+        raise forked(floor, commit=line[0])
+    return Way(line[: line.index(shared) + 1], verified[: verified.index(shared)])
 
 
-def _line_or_nothing(objects: Objects, tip: str) -> frozenset[str]:
+def forked(floor: str, *, commit: str = "") -> Refused:
+    """Return the refusal of a line that does not follow the last verified commit."""
+    why = f"does not follow {floor[:SHORT]}, the last commit that this home has verified"
+    return Refused(3, "Forked", why, commit=commit)
+
+
+def _line_or_nothing(objects: Objects, tip: str) -> tuple[str, ...]:
     try:
-        return frozenset(line_down_to(objects, tip, ""))
+        return line_down_to(objects, tip, "")
     except Refused:
-        return frozenset()
+        return ()
 
 
 def _parent(objects: Objects, oid: str) -> str | None:

@@ -188,5 +188,10 @@ def tree_sha256(files: Mapping[str, bytes]) -> str:
     SHA-256 over one line a file, sorted by the bytes of the path: `100644 <64 hex of the content>  <path>` LF.
     docs/trust.md.
     """
-    lines = (f"100644 {hashlib.sha256(files[path]).hexdigest()}  {path}\n" for path in sorted(files, key=str.encode))
+    return tree_sha256_of({path: hashlib.sha256(content).hexdigest() for path, content in files.items()})
+
+
+def tree_sha256_of(sums: Mapping[str, str]) -> str:
+    """Return the Tree-SHA256 of files whose SHA-256 is known."""
+    lines = (f"100644 {sums[path]}  {path}\n" for path in sorted(sums, key=str.encode))
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -3,12 +3,12 @@
 Owns the order of the checks. The numbers are those of docs/trust.md:
 
     1  the bytes of a commit            commit.check_bytes
-    2  the signature                    signature.check_signature
-    3  the line of first parents        line.check_line
-    4  approvals                        not yet: check_approvals refuses
+    2  the signature                    signature.check_signature, approvals.check_merger
+    3  the line of first parents        line.check_line, trust_change.check_leaves_nothing
+    4  approvals                        approvals.check_approvals
     5  this household, this beginning   check_household, check_beginning
     6  no way back                      line.check_line
-    7  changes of trust                 not yet: check_trust_change refuses
+    7  changes of trust, and returns    trust_change.check_trust_change
     8  the shape of the tree            tree.check_shape
     10 plain commits                    check_plain_commit
 
@@ -18,20 +18,25 @@ Rule 9 (freshness) is about time and needs no history. No clock is read here: a 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import islice
 
-from desired_state.trust.commit import COMMIT_LIMIT, Commit, check_bytes, read_commit
+from desired_state.trust.approval_text import ApprovedArtifact, read_artifact
+from desired_state.trust.approvals import RISKS, check_approvals, check_merger, signed_by
+from desired_state.trust.commit import Commit
 from desired_state.trust.contents import household_files, household_in, trust_files, trust_in
 from desired_state.trust.judging import Judge, Judgement, judge_files
-from desired_state.trust.line import check_line, line_down_to
-from desired_state.trust.objects import Objects, Unusable, read_checked
-from desired_state.trust.past_people import past_people
+from desired_state.trust.line import Way, check_line, line_down_to
+from desired_state.trust.merge import read_chain, read_signed
+from desired_state.trust.objects import Objects, Unusable
 from desired_state.trust.people import Key
+from desired_state.trust.policy import Policy
 from desired_state.trust.refusal import Refused
-from desired_state.trust.revision import _KEY_OF_VERIFY, Anchor, Step, StepKind, VerifiedRevision
+from desired_state.trust.revision import _KEY_OF_VERIFY, Anchor, Step, VerifiedRevision
 from desired_state.trust.signature import check_signature
+from desired_state.trust.stand import Stand, Walk
 from desired_state.trust.tree import Tree, check_shape, read_tree
+from desired_state.trust.trust_change import check_leaves_nothing, check_trust_change
 from desired_state.trust.trust_files import TrustFiles
 
 BATCH = 1_000
@@ -40,15 +45,6 @@ BATCH = 1_000
 _OTHER_HOME = "Check the address of the repository, and compare its eight words."
 OnBatch = Callable[[str, tuple[Step, ...]], None]
 """Called after each batch with its last commit and its steps, oldest first: the shell makes the floor durable here."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stand:
-    """A verified commit as the rules need it: "as of P"."""
-
-    commit: str
-    tree: Tree
-    trust: TrustFiles
 
 
 def verify(
@@ -61,15 +57,15 @@ def verify(
         desired_state.history.HistoryError: the repository itself cannot be read (from `objects`).
     """
     try:
-        commits = line_down_to(objects, tip, anchor.floor or anchor.genesis)
-        check_line(objects, commits, anchor)  # rules 3 and 6
+        way = check_line(objects, line_down_to(objects, tip, anchor.floor or anchor.genesis), anchor)  # rules 3 and 6
     except Refused as refused:
         raise refused.about(tip, anchor.floor) from None
-    stand = _stand_at(objects, commits[-1], anchor) if anchor.floor else None
-    waiting = iter(commits[-2::-1] if anchor.floor else commits[::-1])
+    walk = Walk(objects, anchor, judge)
+    stand = _start(walk, way) if anchor.floor else None
+    waiting = iter(way.line[-2::-1] if stand else way.line[::-1])
     steps: tuple[Step, ...] = ()
     while batch := tuple(islice(waiting, BATCH)):
-        stand, steps = _verify_batch(objects, batch, stand, anchor, judge)
+        stand, steps = _verify_batch(walk, batch, stand, way.dropped)
         if on_batch:
             on_batch(stand.commit, steps)
     assert stand is not None
@@ -79,52 +75,103 @@ def verify(
         raise refused.about(tip, anchor.floor) from None
 
 
+def _start(walk: Walk, way: Way) -> Stand:
+    """Stand on the commit where the walk begins: the floor, or what a return must return to."""
+    start = _stand_at(walk, way.line[-1])
+    if not way.dropped:
+        return replace(start, unjudged_since=walk.anchor.unjudged_since)
+    since = walk.anchor.unjudged_since
+    gone = since is None or since == start.commit or since in way.dropped
+    return replace(start, unjudged_since=None if gone else since, leaves=_stand_at(walk, way.dropped[0]))
+
+
 def _verify_batch(
-    objects: Objects, batch: tuple[str, ...], stand: Stand | None, anchor: Anchor, judge: Judge
+    walk: Walk, batch: tuple[str, ...], stand: Stand | None, dropped: tuple[str, ...]
 ) -> tuple[Stand, tuple[Step, ...]]:
     steps = []
     for oid in batch:
+        good = stand.leaves or stand if stand else None
         try:
-            stand, step = (
-                check_step(objects, oid, stand, anchor, judge) if stand else check_genesis(objects, oid, anchor)
-            )
+            if stand is None:
+                stand, step = check_genesis(walk, oid)
+            else:
+                leaves = stand.leaves
+                stand, step = check_step(walk, oid, stand)
+                step = replace(step, dropped=dropped) if leaves else step
         except Refused as refused:
-            raise refused.about(oid, stand.commit if stand else None) from None
+            raise refused.about(oid, good.commit if good else None) from None
         steps.append(step)
     assert stand is not None
     return stand, tuple(steps)
 
 
-def check_step(objects: Objects, oid: str, before: Stand, anchor: Anchor, judge: Judge) -> tuple[Stand, Step]:
+def check_step(walk: Walk, oid: str, before: Stand) -> tuple[Stand, Step]:
     """Let one commit through after `before`: the rules in their order, on one screen."""
-    commit = _read(objects, oid)  # rule 1
-    key = check_signature(commit, *_who_may_sign(before.trust), passkeys=before.trust.policy.passkeys)  # rule 2
-    tree = read_tree(objects, commit.tree, before.tree)
+    commit = read_signed(walk.objects, oid)  # rule 1
+    tree = read_tree(walk.objects, commit.tree, before.tree)
+    changes_trust = tree.trust_id != before.tree.trust_id
+    if not changes_trust:
+        check_leaves_nothing(before)  # rule 3
+    key = check_signature(commit, *_known(before.trust), passkeys=before.trust.policy.passkeys)  # rule 2
     check_shape(tree)  # rule 8
-    judgement = None
-    if tree.trust_id != before.tree.trust_id:
-        trust = check_trust_change(objects, commit, tree, before, anchor)  # rule 7
+    move = _change_of_trust if changes_trust else _change
+    stand, step = move(walk, commit, tree, before, key)
+    check_household(stand.trust, walk.anchor)  # rule 5
+    return stand, step
+
+
+def _change_of_trust(walk: Walk, commit: Commit, tree: Tree, before: Stand, key: Key) -> tuple[Stand, Step]:
+    made = check_trust_change(walk, commit, tree, before, key)  # rule 7
+    step = Step(
+        commit.oid,
+        before.commit,
+        "return" if made.returns else "trust change",
+        signed_by(commit, key, before.trust),
+        commit.subject,
+        approvals=made.approved.approvals,
+        proposal=made.approved.proposal,
+        unjudged_since=before.unjudged_since,
+        advice=made.advice,
+    )
+    return Stand(commit.oid, tree, made.trust, before.unjudged_since), step
+
+
+def _change(walk: Walk, commit: Commit, tree: Tree, before: Stand, key: Key) -> tuple[Stand, Step]:
+    policy, signer = before.trust.policy, signed_by(commit, key, before.trust)
+    judgement = judge_change(walk, before, tree) if _asks(policy, commit) else None
+    if is_plain(commit, policy, judgement):
+        check_plain_commit(commit, tree, before)  # rule 10
+        judged = judgement is None or judgement.judged or policy.asked("high").people == 0
+        step = Step(commit.oid, before.commit, "plain commit", signer, commit.subject, judgement)
     else:
-        trust = before.trust
-        judgement = _judge_if_asked(objects, before, tree, judge)
-        if is_plain(commit, before.trust, judgement):
-            check_plain_commit(commit, tree, before)  # rule 10
-        else:
-            check_approvals(commit, before.trust, judgement)  # rule 4
-    check_household(trust, anchor)  # rule 5
-    return Stand(oid, tree, trust), _step(commit, key, "plain commit", judgement)
+        judgement = judgement or judge_change(walk, before, tree)
+        made = check_approvals(walk, commit, tree, before, judgement)  # rule 4
+        check_merger(key, *_mergers(before.trust))  # rules 2 and 10
+        judged = made.judged
+        step = Step(
+            commit.oid,
+            before.commit,
+            "change",
+            signer,
+            commit.subject,
+            judgement,
+            approvals=made.approvals,
+            proposal=made.proposal,
+        )
+    since = before.unjudged_since or (None if judged else before.commit)
+    return Stand(commit.oid, tree, before.trust, since), replace(step, unjudged_since=since)
 
 
-def check_genesis(objects: Objects, oid: str, anchor: Anchor) -> tuple[Stand, Step]:
+def check_genesis(walk: Walk, oid: str) -> tuple[Stand, Step]:
     """Rule 5: the first commit is the pinned one, begins a history, and is signed by an owner named in its own tree."""
-    commit = _read(objects, oid)  # rule 1
-    tree = read_tree(objects, commit.tree)
+    commit = read_signed(walk.objects, oid)  # rule 1
+    tree = read_tree(walk.objects, commit.tree)
     check_shape(tree)  # rule 8
-    trust = trust_in(objects, tree)
+    trust = trust_in(walk.objects, tree)
     key = check_signature(commit, trust.owners, "an owner", passkeys=trust.policy.passkeys)  # rule 2
-    check_household(trust, anchor)  # rule 5
-    check_beginning(commit, trust, household_in(objects, tree), anchor)  # rule 5
-    return Stand(oid, tree, trust), _step(commit, key, "genesis", None)
+    check_household(trust, walk.anchor)  # rule 5
+    check_beginning(commit, trust, household_in(walk.objects, tree), walk.anchor)  # rule 5
+    return Stand(oid, tree, trust), Step(oid, None, "genesis", signed_by(commit, key, trust), commit.subject)
 
 
 def check_beginning(commit: Commit, trust: TrustFiles, household: str | None, anchor: Anchor) -> None:
@@ -151,11 +198,17 @@ def check_household(trust: TrustFiles, anchor: Anchor) -> None:
         raise Refused(5, "OtherHousehold", f"belongs to another household ({trust.policy.household})", _OTHER_HOME)
 
 
-def is_plain(commit: Commit, trust: TrustFiles, judgement: Judgement | None) -> bool:
-    """Whether a commit may move a self-hosted home without approvals: one parent, and a risk that asks for nobody."""
-    if trust.policy.mode != "self-hosted" or len(commit.parents) != 1:
+def is_plain(commit: Commit, policy: Policy, judgement: Judgement | None) -> bool:
+    """Whether a commit may move a self-hosted home without approvals: one parent, and a risk that asks for nobody.
+
+    What cannot be judged here may be of a class that asks for nobody, if there is one.
+    """
+    if policy.mode != "self-hosted" or len(commit.parents) != 1:
         return False
-    return judgement is None or trust.policy.asked(judgement.risk).people == 0
+    if judgement is None:
+        return True
+    classes = (judgement.risk,) if judgement.judged else RISKS
+    return any(policy.asked(risk).people == 0 for risk in classes)
 
 
 def check_plain_commit(commit: Commit, tree: Tree, before: Stand) -> None:
@@ -170,37 +223,22 @@ def check_plain_commit(commit: Commit, tree: Tree, before: Stand) -> None:
         raise Refused(10, "Empty", "changes nothing: an empty signed commit is an approval, not a change")
 
 
-def check_approvals(commit: Commit, trust: TrustFiles, judgement: Judgement | None) -> None:
-    """Rule 4: a merge of approvals. This version cannot check them, so it refuses.
+def judge_change(walk: Walk, before: Stand, tree: Tree) -> Judgement:
+    """Return the risk of going from a verified commit to these files, by the edition that its policy names.
 
     Raises:
-        Refused: always.
+        Refused: an object is not there, or not what its id says.
     """
-    if trust.policy.mode == "reviewed":
-        why = "needs approvals, because this home is in reviewed mode"
-    elif len(commit.parents) != 1:
-        why = "is a merge, and so needs approvals"
-    else:
-        assert judgement is not None
-        why = f"is a change of {judgement.risk} risk and needs {trust.policy.asked(judgement.risk).people} approval(s)"
-        why += "" if judgement.judged else f" ({judgement.sentences[0]})"
-    raise Refused(4, "ApprovalsNotSupportedYet", f"{why}; this version of Hearth cannot check approvals yet")
-
-
-def check_trust_change(objects: Objects, commit: Commit, tree: Tree, before: Stand, anchor: Anchor) -> TrustFiles:
-    """Rule 7: a change of the trust folder, by its owners. This version cannot check it, so it refuses.
-
-    Will return the new trust files, by which the next commit is judged.
-
-    Raises:
-        Refused: always.
-    """
-    del objects, commit, tree, before, anchor
-    raise Refused(
-        7,
-        "TrustChangesNotSupportedYet",
-        "changes the trust/ folder; this version of Hearth cannot check changes of trust yet",
-    )
+    same_people = before.tree.root.files.get("people.yaml") == tree.root.files.get("people.yaml")
+    try:
+        past = frozenset[str]() if same_people else walk.past_people(before.commit)
+    except Unusable as problem:
+        raise Refused(3, "Unreadable", str(problem)) from None
+    files = [
+        {path: blob.content for path, blob in walk.files(each).items() if not path.startswith("trust/")}
+        for each in (before.tree, tree)
+    ]
+    return walk.judge(files[0], files[1], before.trust.policy.risk_rules, past)
 
 
 def explain(objects: Objects, step: Step, *, judge: Judge = judge_files) -> Judgement:
@@ -209,67 +247,53 @@ def explain(objects: Objects, step: Step, *, judge: Judge = judge_files) -> Judg
     Raises:
         Refused: the objects are no longer there.
     """
-    if step.judgement or step.parent is None:
-        return step.judgement or Judgement("trust", ("The home begins",))
-    before, after = (read_tree(objects, _read(objects, oid).tree) for oid in (step.parent, step.commit))
-    return _judge(objects, Stand(step.parent, before, trust_in(objects, before)), after, judge)
+    if step.judgement:
+        return step.judgement
+    if step.parent is None:
+        return Judgement("trust", ("The home begins",))
+    if step.kind in ("trust change", "return"):
+        return Judgement("trust", ("Who is trusted changes",))
+    before, after = (read_tree(objects, read_signed(objects, oid).tree) for oid in (step.parent, step.commit))
+    walk = Walk(objects, Anchor("", ""), judge)
+    return judge_change(walk, Stand(step.parent, before, trust_in(objects, before)), after)
 
 
-def _who_may_sign(trust: TrustFiles) -> tuple[tuple[Key, ...], str]:
+def approved_artifacts(objects: Objects, oid: str) -> tuple[ApprovedArtifact, ...]:
+    """Return what the approvers of a verified commit rendered; nothing for a plain commit.
+
+    Raises:
+        Refused: the objects are no longer there.
+    """
+    commit = read_signed(objects, oid)
+    if len(commit.parents) < 2:
+        return ()
+    chain = read_chain(objects, commit, commit.parents[0])
+    return tuple(read_artifact(approval.message) for approval in chain.approvals)
+
+
+def _known(trust: TrustFiles) -> tuple[tuple[Key, ...], str]:
     if trust.policy.mode == "reviewed":
-        return (*trust.signers, *trust.owners), "a signer or an owner"
+        return (*trust.signers, *trust.approvers, *trust.owners), "a signer, an owner or an approver"
     return (*trust.owners, *trust.approvers), "an owner or an approver"
 
 
-def _judge_if_asked(objects: Objects, before: Stand, tree: Tree, judge: Judge) -> Judgement | None:
-    policy = before.trust.policy
-    if policy.mode == "reviewed" or not policy.judges or tree.root.oid == before.tree.root.oid:
-        return None
-    return _judge(objects, before, tree, judge)
+def _mergers(trust: TrustFiles) -> tuple[tuple[Key, ...], str]:
+    return (trust.signers, "a signer") if trust.policy.mode == "reviewed" else _known(trust)
 
 
-def _judge(objects: Objects, before: Stand, tree: Tree, judge: Judge) -> Judgement:
-    same_people = before.tree.root.files.get("people.yaml") == tree.root.files.get("people.yaml")
+def _asks(policy: Policy, commit: Commit) -> bool:
+    """Whether the risk decides if a commit may be plain."""
+    return policy.mode == "self-hosted" and len(commit.parents) == 1 and policy.judges
+
+
+def _stand_at(walk: Walk, oid: str) -> Stand:
     try:
-        past = frozenset[str]() if same_people else past_people(objects, before.commit)
-    except Unusable as problem:
-        raise Refused(3, "Unreadable", str(problem)) from None
-    files = household_files(objects, before.tree), household_files(objects, tree)
-    return judge(*files, before.trust.policy.risk_rules, past)
-
-
-def _read(objects: Objects, oid: str) -> Commit:
-    try:
-        raw = read_checked(objects, oid, "commit", COMMIT_LIMIT)
-    except Unusable as problem:
-        raise Refused(1, "Unreadable", str(problem)) from None
-    commit = read_commit(oid, raw)
-    check_bytes(commit, raw)
-    return commit
-
-
-def _stand_at(objects: Objects, oid: str, anchor: Anchor) -> Stand:
-    try:
-        tree = read_tree(objects, _read(objects, oid).tree)
-        stand = Stand(oid, tree, trust_in(objects, tree))
-        check_household(stand.trust, anchor)
+        tree = read_tree(walk.objects, read_signed(walk.objects, oid).tree)
+        stand = Stand(oid, tree, trust_in(walk.objects, tree))
+        check_household(stand.trust, walk.anchor)
     except Refused as refused:
         raise refused.about(oid, None) from None
     return stand
-
-
-def _step(commit: Commit, key: Key, kind: StepKind, judgement: Judgement | None) -> Step:
-    parent = commit.parents[0] if commit.parents else None
-    return Step(
-        commit.oid,
-        parent,
-        kind,
-        (key.principal,),
-        (key.public.fingerprint,),
-        commit.committer.seconds,
-        commit.subject,
-        judgement,
-    )
 
 
 def _revision(objects: Objects, stand: Stand, steps: tuple[Step, ...]) -> VerifiedRevision:
@@ -280,5 +304,7 @@ def _revision(objects: Objects, stand: Stand, steps: tuple[Step, ...]) -> Verifi
         trust=stand.trust,
         trust_content=trust_files(objects, stand.tree),
         steps=steps,
+        approved=approved_artifacts(objects, stand.commit),
+        unjudged_since=stand.unjudged_since,
         _made_by=_KEY_OF_VERIFY,
     )
