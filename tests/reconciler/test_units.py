@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,6 +65,14 @@ def test_another_command_restarts_without_any_changed_file():
     """A unit is its files and its arguments."""
     after = Plan(units=(unit("main", command="y"), unit("kids")))
     assert steps(TWO, after, ()) == (UnitStep(Action.RESTART, "main"),)
+
+
+def test_what_was_granted_and_is_withdrawn_ends_what_is_open():
+    """A reload leaves open connections as they are: a person who may no longer enter would stay in. A new grant only reloads."""
+    few = Plan(units=(replace(unit("main"), grants=("family anna read",)),))
+    more = Plan(units=(replace(unit("main"), grants=("family anna read", "media anna read")),))
+    assert steps(more, few, ["main/hosts"]) == (UnitStep(Action.RESTART, "main"),)
+    assert steps(few, more, ["main/hosts"]) == (UnitStep(Action.RELOAD, "main"),)
 
 
 def test_only_units_that_do_not_run_are_revived():

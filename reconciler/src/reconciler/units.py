@@ -111,7 +111,8 @@ def _action(before: Unit | None, after: Unit, changed: frozenset[str]) -> Action
     if before is None:
         return Action.START
     same_process = (before.command, before.environment) == (after.command, after.environment)
-    if not same_process or changed.intersection(after.restart):
+    withdrawn = not set(before.grants) <= set(after.grants)
+    if not same_process or withdrawn or changed.intersection(after.restart):
         return Action.RESTART
     if changed.intersection(after.reload):
         return Action.RELOAD

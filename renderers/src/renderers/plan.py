@@ -20,6 +20,7 @@ class Unit:
     `restart` and `reload` are the artifact's paths, and the absolute paths of provisions, whose changed content needs a restart, or
     only a reload (SIGHUP).
     `faults` are regular expressions for lines of its log that mean the daemon did not take its configuration.
+    `grants` are what it lets people do, in its own words: withdrawing one needs a restart, because what is open already stays open.
     `environment` is what a child process is told besides the minimum: names and values. systemd's unit files have their own.
     """
 
@@ -29,6 +30,7 @@ class Unit:
     reload: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
+    grants: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +76,16 @@ class DhcpProbe:
 
 @dataclass(frozen=True, slots=True)
 class SmbProbe:
-    """Does the file server negotiate, and have exactly these shares?"""
+    """Does the file server negotiate SMB 2.1 or later with signing, and serve these shares by one certain configuration?
+
+    `seal` is a share that is named after that configuration and open to nobody.
+    """
 
     name: str
     server: str
     port: int
     shares: tuple[str, ...]
+    seal: str
     kind: Literal["smb"] = "smb"
 
 
@@ -141,7 +147,7 @@ class Part:
     """A piece of a filled file: `text` as it stands, or a hole that only the device can fill.
 
     `secret`: the secret's value, on one line. `smb-account`: the password fields of smbpasswd(5) for a person's secret, or those of an
-    account that nobody can use. `uid`, `gid`: the agent's own numbers.
+    account that nobody can use. `uid`: the number of the user of that name, without a name the agent's own. `gid`: the agent's own.
     """
 
     kind: Literal["text", "secret", "smb-account", "uid", "gid"]

@@ -75,7 +75,7 @@ def _filled(part: Part, opened: Mapping[str, Opened]) -> bytes:
         case "text":
             return part.value.encode()
         case "uid":
-            return str(os.getuid()).encode()
+            return str(_ids(part.value)[0] if part.value else os.getuid()).encode()
         case "gid":
             return str(os.getgid()).encode()
         case "secret":
@@ -105,6 +105,6 @@ def _ids(owner: str) -> tuple[int, int]:
         entry = pwd.getpwnam(owner)
     except KeyError:
         raise Transient(
-            "ProvisionFailed", f"This machine has no user {owner}.", "Install the daemon's package."
+            "ProvisionFailed", f"This machine has no user {owner}.", "`hearth doctor` looks at the machine."
         ) from None
     return entry.pw_uid, entry.pw_gid
