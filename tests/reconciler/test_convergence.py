@@ -41,6 +41,7 @@ class SameDisk:
     """A source without a transfer: what was pushed is in the store already, main excepted."""
 
     is_local = False
+    seen = None
 
     def __init__(self, folder: Path) -> None:
         self.store = self.incoming = folder
@@ -52,7 +53,7 @@ class SameDisk:
         assert self.tip
         return self.tip
 
-    def fetch(self, tip: str) -> None:
+    def fetch(self, tip: str, *, statement: bool = False) -> None:
         """Everything is here."""
 
     def promote(self, commit: str) -> None:

@@ -5,20 +5,24 @@ Each has a type, a status, a reason for scripts, a message for people, the time 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reconciler.drift import Drift
 from reconciler.errors import HearthError, Stalled, Transient
 from reconciler.journal import TRIAL_SECONDS, Journal, Moment, Rest
 from reconciler.probe import ProbeResult, in_words
 
+if TYPE_CHECKING:
+    from reconciler.freshness import Freshness
+
 _DRIFT_NAMED = 8
 _LONGEST = 4_000
 
+_FRESH = "The home runs on. Compare main at the git host with `hearth status` here."
 _RFC_3339 = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -86,6 +90,8 @@ class Facts:
     """The names of the probes that need the world outside the home."""
     world_heard: bool = False
     """Whether something outside the home answered: a source that is not at home itself."""
+    fresh: Freshness | None = None
+    """What head statements say; None where the home wants none."""
 
     @property
     def failed(self) -> frozenset[str]:
@@ -111,11 +117,14 @@ def timestamp(seconds: float) -> str:
 
 
 def conditions(facts: Facts, before: Sequence[Condition]) -> tuple[Condition, ...]:
-    """Return all conditions; a status that did not change keeps its time."""
+    """Return all conditions that apply here; a status that did not change keeps its time."""
     known = {condition.type: condition for condition in before}
     found = []
     for kind, rule in _RULES.items():
-        status, reason, message = rule(facts)
+        verdict = rule(facts)
+        if verdict is None:
+            continue
+        status, reason, message = verdict
         old = known.get(kind)
         since = old.last_transition_time if old and old.status == status else int(facts.now.wall)
         found.append(Condition(kind, status, reason, _printable(message), since, facts.journal.floor))
@@ -206,6 +215,26 @@ def _source_verified(facts: Facts) -> _Verdict:
     return Status.TRUE, "Verified", f"Every commit up to {facts.journal.floor[:7]} is verified."
 
 
+def _fresh(facts: Facts) -> _Verdict | None:
+    """Rule 9: whether somebody in trust/heads says that nothing newer exists; not there where nobody is in it."""
+    if (fresh := facts.fresh) is None:
+        return None
+    if fresh.standing == "elsewhere":
+        return Status.FALSE, "OtherLine", f"The newest change is stated to lie on another line of history. {_FRESH}"
+    if fresh.standing == "unknown":
+        return Status.FALSE, "Behind", f"There is a newer change, and the source does not show it. {_FRESH}"
+    if fresh.clock_behind:
+        return Status.UNKNOWN, "ClockBehind", "This device's clock is in the past, so nobody's word can be dated."
+    if fresh.flaw:
+        return Status.FALSE, fresh.flaw.reason, f"{fresh.flaw.message} {_FRESH}"
+    if fresh.expires is None:
+        return Status.FALSE, "NoStatement", f"Nobody has stated yet which change is the newest. {_FRESH}"
+    if fresh.now >= fresh.expires:
+        since = timestamp(fresh.expires)
+        return Status.FALSE, "Stale", f"Since {since} nobody has stated which change is the newest. {_FRESH}"
+    return Status.TRUE, "Stated", f"The newest change is known here; that holds until {timestamp(fresh.expires)}."
+
+
 def _healthy(facts: Facts) -> _Verdict:
     if not facts.results:
         return Status.UNKNOWN, "NotAsked", "Nothing was asked yet."
@@ -242,11 +271,12 @@ def _network_matches(facts: Facts) -> _Verdict:
     return Status.TRUE, "Matches", ""
 
 
-_RULES = {
+_RULES: Mapping[str, Callable[[Facts], _Verdict | None]] = {
     "Ready": _ready,
     "Reconciling": _reconciling,
     "Stalled": _stalled,
     "SourceVerified": _source_verified,
+    "Fresh": _fresh,
     "Healthy": _healthy,
     "Drifted": _drifted,
     "Suspended": _suspended,

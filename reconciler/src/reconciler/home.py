@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 from reconciler.clock import Clock, SystemClock
 from reconciler.drift import DriftWatch
 from reconciler.errors import HearthError, Stalled, Transient
+from reconciler.freshness import FreshnessWatch
 from reconciler.generation import Generations
 from reconciler.journal_file import JournalFile
 from reconciler.probe import ProbeResult, ask
@@ -63,6 +64,7 @@ class Home:
         self.provisions = Provisions(paths, keyring, in_memory=settings.bench is None)
         self.serving = Serving(paths.served, units, self.clock)
         self.source = Source(settings.source, Credentials.in_folder(paths.keys), paths.repository, paths.incoming)
+        self.freshness = FreshnessWatch(paths, settings)
         self.reporter = Reporter(paths, settings, self.version, log_to=log_to)
         self._told = _state(paths.settings)
         self._target = paths.target(settings)

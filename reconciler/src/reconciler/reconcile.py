@@ -18,6 +18,7 @@ from reconciler.conditions import Condition, Facts, Status
 from reconciler.conditions import conditions as conditions_of
 from reconciler.drift import Drift, Kind
 from reconciler.errors import HearthError, Stalled, Transient
+from reconciler.freshness import Freshness
 from reconciler.generation import Generation
 from reconciler.home import Home
 from reconciler.journal import (
@@ -59,6 +60,7 @@ class Pass:
     healed: bool = False
     provided: bool = False
     revived: bool = False
+    fresh: Freshness | None = None
     defect: Exception | None = None
     rest: Rest | None = None
     steps: list[Step] = field(default_factory=list)
@@ -77,6 +79,7 @@ class Outcome:
     obstacles: tuple[HearthError, ...]
     steps: tuple[Step, ...]
     seconds: float
+    fresh_until: float | None = None
 
     @property
     def ready(self) -> Condition:
@@ -99,6 +102,7 @@ def reconcile(home: Home, *, wait: bool = True) -> Outcome:
     seen = Pass()
     _stage(seen, lambda: _recall(home))
     _stage(seen, lambda: _follow_source(home, seen))
+    _stage(seen, lambda: _look_for_newest(home, seen))
     _stage(seen, lambda: _restore(home))
     _stage(seen, lambda: _prepare(home))
     _stage(seen, lambda: _converge(home, seen, wait=wait))
@@ -161,7 +165,7 @@ def _follow_source(home: Home, seen: Pass) -> None:
         home.journal.write(journal.verified(home.journal.value, commit))
 
     try:
-        home.source.fetch(tip)
+        home.source.fetch(tip, statement=home.freshness.watches)
         home.gate("fetched", detail=tip[:7])
         revision = home.verify(tip, now.floor, move_floor)
     except Stalled as error:
@@ -175,6 +179,12 @@ def _follow_source(home: Home, seen: Pass) -> None:
         move_floor(tip)
     signers = sorted({who for step in revision.steps for who in step.principals})
     home.gate("verified", detail=f"signed by {', '.join(signers)}")
+
+
+def _look_for_newest(home: Home, seen: Pass) -> None:
+    """Rule 9: see whether what is verified here is stated to be the newest. Alarms, and stops nothing."""
+    wall = home.clock.now().wall
+    seen.fresh = home.freshness.look(home.journal.value, home.source, wall=wall, revision=home.revision)
 
 
 # --- the desired state: from a verified commit to a checked generation --------------------------------------------------
@@ -431,8 +441,10 @@ def _finish(home: Home, seen: Pass, began: float) -> Outcome:
         home.network_difference(plan.network),
         seen.outward,
         _world_heard(home, seen),
+        seen.fresh,
     )
     found = conditions_of(facts, home.reporter.conditions)
-    outcome = Outcome(found, tuple(seen.obstacles), tuple(seen.steps), now.since_boot - began)
+    until = seen.fresh.expires if seen.fresh else None
+    outcome = Outcome(found, tuple(seen.obstacles), tuple(seen.steps), now.since_boot - began, until)
     home.reporter.tell(outcome, home.journal.value, now)
     return outcome

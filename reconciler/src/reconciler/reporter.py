@@ -54,6 +54,7 @@ class Reporter:
     def tell(self, outcome: Outcome, journal: Journal, now: Moment) -> None:
         """Write what is new. A disk that says no is logged, and stops nothing."""
         refused_before = any(c.type == "SourceVerified" and c.status is Status.FALSE for c in self.conditions)
+        self._alarm(outcome.conditions)
         self.conditions = outcome.conditions
         self._log_line(outcome, journal, now)
         with contextlib.suppress(OSError):
@@ -63,6 +64,12 @@ class Reporter:
         if self._settings.report_to:
             with contextlib.suppress(OSError, HearthError):
                 self._report(journal, now)
+
+    def _alarm(self, conditions: Sequence[Condition]) -> None:
+        """Log once that the newest change may be unknown here; `Ready` says nothing of it, for the home works."""
+        before, fresh = (next((c for c in each if c.type == "Fresh"), None) for each in (self.conditions, conditions))
+        if fresh and fresh.status is Status.FALSE and not (before and before.reason == fresh.reason):
+            self.log.warning("not fresh", reason=fresh.reason, message=fresh.message)
 
     def _before(self) -> Sequence[Condition]:
         """Return what the process before us said, so that a condition's time is that of its last change."""
@@ -141,7 +148,7 @@ class Reporter:
         ready = outcome.ready.status is Status.TRUE
         drifted = next(c for c in outcome.conditions if c.type == "Drifted")
         count = drifted.message.count("(") if drifted.status is Status.TRUE else 0
-        self._metrics.observe(Measured(ready, outcome.seconds, count, now.wall if ready else None))
+        self._metrics.observe(Measured(ready, outcome.seconds, count, now.wall if ready else None, outcome.fresh_until))
         self._metrics.write(now.since_boot)
 
     def _report(self, journal: Journal, now: Moment) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from desired_state import sshsig
 from desired_state.trust import Anchor, Refused
-from desired_state.trust.freshness import HEAD, HeadStatement, check_head, check_times, known_now, read_head, standing
+from desired_state.trust.freshness import HEAD, HeadStatement, check_head, check_times, read_head, standing
 from desired_state.trust.people import Key
 from desired_state.trust.statement import STATEMENT_LIMIT, BadStatement, read_time, time_text
 from tests.desired_state.trust.homes import ELSEWHERE, HOUSEHOLD, Home, key_of, lines_of, public_of
@@ -164,21 +164,6 @@ def test_rule_9_the_newest_issue_wins_and_an_older_one_is_a_replay():
     for replayed in (STATED, replace(newer, head="c" * 40)):
         with pytest.raises(Refused, match="is older than the one of 2026-11-21T12:00:01Z"):
             counts(replayed, last=newer)
-
-
-@given(st.floats(-1e9, 1e11), times, times)
-def test_rule_9_now_is_never_before_what_is_known_to_be_past(wall: float, built: int, seen: int):
-    """Whatever the clock says."""
-    now = known_now(wall, built=built, last=STATED, seen=seen)
-    assert now >= max(built, seen, STATED.issued)
-    assert now == max(int(wall), built, seen, STATED.issued)
-
-
-def test_rule_9_a_clock_at_1970_accepts_nothing_that_has_expired():
-    """What the device has seen stands in for its clock."""
-    assert known_now(0, built=NOON, last=None, seen=NOON + WEEK) == NOON + WEEK
-    with pytest.raises(Refused, match="has expired"):
-        counts(now=known_now(0, built=0, last=None, seen=NOON + WEEK))
 
 
 def test_rule_9_where_a_stated_head_stands(home: Home, new_home: Callable[[str], Home]):

@@ -77,7 +77,8 @@ def check_head(content: bytes, anchor: Anchor, heads: Iterable[Key]) -> HeadStat
 def check_times(statement: HeadStatement, *, now: int, allowed: int, last: HeadStatement | None = None) -> None:
     """Rule 9: a statement counts from its time of issue, for at most `allowed` seconds, and only if none is newer.
 
-    `now` comes from `known_now`; `last` is the newest statement that counted so far.
+    `now` is never before the agent was built, the last statement's issue, or a time that was seen before. `last` is the
+    newest statement that counted so far.
 
     Raises:
         Refused: it comes from the future, has expired, would be valid for too long, or is an older one shown again.
@@ -92,11 +93,6 @@ def check_times(statement: HeadStatement, *, now: int, allowed: int, last: HeadS
         raise _refused("Expired", f"has expired at {time_text(statement.expires)}")
     if last and statement != last and statement.issued <= last.issued:
         raise _refused("Replayed", f"is older than the one of {time_text(last.issued)}, which is known already")
-
-
-def known_now(wall: float, *, built: int, last: HeadStatement | None, seen: int) -> int:
-    """Return the time to judge by: never before the agent was built, the last statement's issue, or what was seen before."""
-    return max(int(wall), built, last.issued if last else 0, seen)
 
 
 def standing(objects: Objects, head: str, tip: str) -> Standing:
