@@ -1,9 +1,9 @@
 """What only this device can put beside a generation's files, before its daemons are told: folders, accounts, filled holes, keys.
 
 Level-triggered: `/run/hearth/provided.json` says for which generation and which commit's secrets they were last made, how each
-looked then, and that the daemons were told. So a pass in which nothing changed costs one lstat(2) a path, and a crash before the
-telling leaves no file: then whatever was made counts as new. A secret that changes leaves the artifact as it is: then the commit
-differs, and what is filled from it is compared. How each kind is made is the other modules'.
+looked then, how long that is good for, and that the daemons were told. So a pass in which nothing changed costs one lstat(2) a path,
+and a crash before the telling leaves no file: then whatever was made counts as new. A secret that changes leaves the artifact as it
+is: then the commit differs, and what is filled from it is compared. How each kind is made is the other modules'.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from reconciler.clock import Clock, SystemClock
 from reconciler.durable import make_folder, write_atomic
 from reconciler.errors import Transient
 from reconciler.generation import Generation
+from reconciler.provision import authority
+from reconciler.provision.authority import Stands
 from reconciler.provision.fill import check_in_memory, fill, secrets_in, sweep
 from reconciler.run import run
 from reconciler.secrets import Keyring, Opened, Standing
@@ -33,7 +36,8 @@ class Made:
     """What making the provisions of one generation left, until the daemons are told.
 
     `stands` are the paths that must stay as they look now, `changed` those whose content is new. `secrets` is what to say of them;
-    None where none is needed.
+    None where none is needed. `windows` say from when until when, in seconds since 1970, what has an end needs no renewal.
+    `authority` is the home's own, where it has one: for keys that it shall sign.
     """
 
     digest: str
@@ -41,6 +45,8 @@ class Made:
     secrets: Standing | None
     stands: dict[str, list[int] | None] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
+    windows: list[tuple[float, float]] = field(default_factory=list)
+    authority: Stands | None = None
 
     def add(self, *paths: str) -> None:
         """Note that these paths stand."""
@@ -50,26 +56,35 @@ class Made:
 class Provisions:
     """The provisions of one home. `in_memory`: what holds secrets must lie on a file system that never reaches a disk."""
 
-    def __init__(self, paths: Paths, keyring: Keyring, *, in_memory: bool = False) -> None:
+    def __init__(self, paths: Paths, keyring: Keyring, *, in_memory: bool = False, clock: Clock | None = None) -> None:
         self._paths = paths
         self._keyring = keyring
         self._in_memory = in_memory
+        self._clock = clock or SystemClock()
 
     def check(self, plan: Plan, files: Files) -> None:
         """Open every secret that the plan's files need out of a new commit's `files`, and touch nothing.
 
         Raises:
-            Stalled: a service's secret is missing or cannot be used, or one was replaced before (SecretsMissing, SecretRefused).
+            Stalled: a service's secret is missing or cannot be used, or one was replaced before (SecretsMissing, SecretRefused); or
+                the authority's key is damaged, or has ended.
+            Transient: keys would have to be made, and the clock cannot be right (ClockWrong).
         """
         self._keyring.check(files, secrets_in(plan))
+        for provision in plan.provisions:
+            if isinstance(provision, Authority):
+                authority.check(provision, self._paths.keys, self._clock.now().wall)
 
     def stale(self, generation: Generation, commit: str) -> bool:
         """Whether the provisions are not, or no longer, those of this generation with the secrets of `commit`."""
         if not generation.plan.provisions:
             return False
         known = _read(self._paths.provided)
-        return (known.get("digest"), known.get("commit")) != (generation.digest, commit) or any(
-            _stamp(path) != stamp for path, stamp in known.get("stands", {}).items()
+        if (known.get("digest"), known.get("commit")) != (generation.digest, commit):
+            return True
+        now = self._clock.now().wall
+        return any(_stamp(path) != stamp for path, stamp in known.get("stands", {}).items()) or any(
+            authority.due(since, until, now) for since, until in known.get("windows", [])
         )
 
     def standing(self, generation: Generation) -> Standing | None:
@@ -92,7 +107,9 @@ class Provisions:
         told = bool(_read(self._paths.provided))
         self._paths.provided.unlink(missing_ok=True)
         made = Made(generation.digest, commit, Standing.of(opened) if needs else None)
-        for provision in plan.provisions:
+        for provision in sorted(
+            plan.provisions, key=lambda each: not isinstance(each, Authority)
+        ):  # it signs others' keys
             self._make(provision, opened, made)
         sweep(self._paths.secrets, plan)
         if not told:
@@ -107,7 +124,8 @@ class Provisions:
         """
         if made.stands:
             secrets = made.secrets.as_json() if made.secrets else None
-            content = {"digest": made.digest, "commit": made.commit, "stands": made.stands, "secrets": secrets}
+            known = {"digest": made.digest, "commit": made.commit, "stands": made.stands, "windows": made.windows}
+            content = known | {"secrets": secrets}
             write_atomic(self._paths.provided, json.dumps(content).encode())
 
     def _make(self, provision: Provision, opened: Mapping[str, Opened], made: Made) -> None:
@@ -123,7 +141,12 @@ class Provisions:
                     check_in_memory(self._paths.run)
                 made.changed |= fill(provision, opened)
                 made.add(path)
-            case Authority() | ServerKey():
+            case Authority():
+                made.authority, changed = authority.make(provision, self._paths.keys, self._clock.now().wall)
+                made.changed |= changed
+                made.windows.append((made.authority.since, made.authority.until))
+                made.add(*authority.paths(provision, self._paths.keys))
+            case ServerKey():
                 raise NotImplementedError
 
 
