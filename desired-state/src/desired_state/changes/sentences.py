@@ -14,6 +14,7 @@ from desired_state.changes.base import Statement
 from desired_state.changes.statements import Change
 from desired_state.changes.wording import Names, answering, blocked, listed, resolvers
 from desired_state.model import Household
+from desired_state.secrets import PERSON, secret_words, service_secrets
 
 _MAY = MappingProxyType({"read": "read", "write": "read, save and delete in"})
 _SERVICE = MappingProxyType({"dns": "DNS", "files": "shared folders", "mail": "mail", "certificates": "certificates"})
@@ -226,6 +227,15 @@ def _address(change: home.SetAddress | home.SetIpv6, called: Names) -> str:
     )
 
 
+def _secret(name: str, names: Names) -> str:
+    """Return what a secret is to people: somebody's password, unless a service uses it."""
+    person = name.removeprefix(PERSON)
+    known = person in {**names.before.people, **names.after.people}
+    if name == person or not known or name in {*service_secrets(names.before), *service_secrets(names.after)}:
+        return f"the secret {name}"
+    return f"{names.person(person)}'s password"
+
+
 def _set(change: settings.SetField, called: Names) -> str:
     def shown(value: str | tuple[str, ...] | None) -> str:
         text = listed(value) if isinstance(value, tuple) else value
@@ -279,7 +289,7 @@ _SENTENCES: Mapping[type[Statement], Callable[[Any, Names], str]] = MappingProxy
     services.AddCertificates: lambda c, _: f"the appliance gives out certificates as {c.name}",
     services.RemoveService: lambda c, _: f"the appliance no longer does {_SERVICE[c.service]}; its data stays",
     settings.SetField: _set,
-    settings.ReplaceSecret: lambda c, _: f"the secret {c.secret} has another value",
-    settings.RemoveSecret: lambda c, _: f"the secret {c.secret} is removed",
+    settings.ReplaceSecret: lambda c, n: f"{_secret(c.secret, n)} is set anew (its words: {secret_words(c.sha256)})",
+    settings.RemoveSecret: lambda c, n: f"{_secret(c.secret, n)} is taken away",
     settings.EditText: lambda c, _: f"{c.file}: another text" if c.file == "README.md" else f"comments or layout of {c.file} change",
 })  # fmt: skip

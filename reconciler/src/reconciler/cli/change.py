@@ -76,7 +76,8 @@ _OPTIONS = (
 )
 
 
-def _with_options(command: Any) -> Any:
+def with_options(command: Any) -> Any:
+    """Give a command the options of a `Wish`."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -120,7 +121,7 @@ def change(context: click.Context) -> None:
 
 @click.command()
 @click.argument("revision")
-@_with_options
+@with_options
 @click.pass_obj
 def undo(root: str, /, revision: str, **wish: Any) -> int:
     """Propose the opposite of the change that REVISION made, on top of what holds now."""
@@ -139,7 +140,7 @@ def undo(root: str, /, revision: str, **wish: Any) -> int:
         )
         raise Misused("NothingToUndo", f"{commit[:7]} {why}.")
     subject = f'Undo "{written.subject}"'
-    return _carry_out(root, clone, lambda now: _turned_back(now, after, before, back), chosen, subject=subject)
+    return carry_out(root, clone, lambda now: _turned_back(now, after, before, back), chosen, subject=subject)
 
 
 def _turned_back(
@@ -165,9 +166,9 @@ def _verb(kind: str) -> click.Command:
         chosen = Wish(**{name: given.pop(name) for name in Wish.__slots__})
         words = {argument.name: value for argument in found if (value := given[_parameter(argument)]) not in {None, ()}}
         clone = Clone(chosen.folder)
-        return _carry_out(root, clone, lambda now: apply(now, (read_words(kind, words, now.household),)), chosen)
+        return carry_out(root, clone, lambda now: apply(now, (read_words(kind, words, now.household),)), chosen)
 
-    command: click.Command = click.command(kind, help=_help(statement.__doc__, found))(_with_options(run))
+    command: click.Command = click.command(kind, help=_help(statement.__doc__, found))(with_options(run))
     command.params = [*(_click_parameter(argument) for argument in found), *command.params]
     return command
 
@@ -202,7 +203,7 @@ def _click_parameter(argument: Argument) -> click.Parameter:
     )
 
 
-def _carry_out(
+def carry_out(
     root: str, clone: Clone, make: Callable[[DesiredState], DesiredState], wish: Wish, *, subject: str = ""
 ) -> int:
     """Make HEAD's household into another, say what that means, and go as far as was asked: files, commit, push, in effect."""
