@@ -61,7 +61,7 @@ class Home:
         self.generations = Generations(paths.state)
         self.drift = DriftWatch(paths.root, paths.state)
         keyring = Keyring(paths.keys, settings.household)
-        self.provisions = Provisions(paths, keyring, in_memory=settings.bench is None)
+        self.provisions = Provisions(paths, keyring, in_memory=settings.bench is None, clock=self.clock)
         self.serving = Serving(paths.served, units, self.clock)
         self.source = Source(settings.source, Credentials.in_folder(paths.keys), paths.repository, paths.incoming)
         self.freshness = FreshnessWatch(paths, settings)

@@ -55,6 +55,8 @@ def _ask_one(probe: DhcpProbe | SmbProbe | SmtpProbe | AuthorityProbe, seconds: 
     match probe:
         case DhcpProbe():
             return _ask_dhcp(probe, seconds)
+        case AuthorityProbe():
+            return _ask_authority(probe, seconds)
         case _:
             return ProbeResult(probe.name, ok=False, message="this version of Hearth cannot ask that")
 
@@ -68,6 +70,8 @@ def in_words(name: str) -> tuple[str, str]:
             whom = f"The resolver of {group}"
         case ["dhcp", *_]:
             return "The home's DHCP server", "an address by DHCP"
+        case ["certificates"]:
+            return "The home's certificate authority", "certificates are given out"
         case _:
             return "", name
     return whom, _ASKED.get(" ".join(what), " ".join(what))
@@ -212,4 +216,11 @@ def _ask_dhcp(probe: DhcpProbe, seconds: float) -> ProbeResult:
     from reconciler import dhcp
 
     ok, message = dhcp.answers(probe, seconds=seconds)
+    return ProbeResult(probe.name, ok, message)
+
+
+def _ask_authority(probe: AuthorityProbe, seconds: float) -> ProbeResult:
+    from reconciler import authority_probe
+
+    ok, message = authority_probe.answers(probe, seconds=seconds)
     return ProbeResult(probe.name, ok, message)

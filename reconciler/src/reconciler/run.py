@@ -10,6 +10,7 @@ import selectors
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -35,6 +36,7 @@ _PACKAGES = {
     "systemctl": "systemd",
     "systemd-run": "systemd",
 }
+_REMEDIES = {"step-ca": "Debian has no package of it: docs/certificates.md says how to get it."}
 _CHUNK = 65_536
 
 
@@ -55,16 +57,20 @@ class Finished:
         return self.output.decode(errors="replace")
 
 
+_OURS = Path(sys.prefix) / "bin"
+"""Where what was installed together with this command lies: in a checkout, a step-ca of its own."""
+
+
 def find_program(name: str) -> str:
-    """Return the absolute path of a program, looked up where the system keeps programs and nowhere else.
+    """Return the absolute path of a program, looked up where the system keeps programs, then beside ourselves, and nowhere else.
 
     Raises:
         Transient: it is not installed; the remedy names the Debian package.
     """
-    if found := shutil.which(name, path=SURROUNDINGS["PATH"]):
+    if found := shutil.which(name, path=f"{SURROUNDINGS['PATH']}:{_OURS}"):
         return found
     package = _PACKAGES.get(Path(name).name)
-    remedy = f"Install it with `apt install {package}`." if package else ""
+    remedy = f"Install it with `apt install {package}`." if package else _REMEDIES.get(Path(name).name, "")
     raise Transient("ProgramMissing", f"{name} is not installed.", remedy)
 
 
