@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from desired_state import folder, references
+from desired_state import folder, references, secrets
 from desired_state.finding import Finding, Severity
 from desired_state.folder import HouseholdUnreadable, read_folder
 from desired_state.model import FILES, Household
@@ -121,6 +121,8 @@ def _spanning(household: Household, read: Mapping[str, ReadFile], files: Mapping
         errors += problem.severity is Severity.ERROR
         if errors > MAX_FINDINGS:
             return
+    for path, clause in secrets.flaws(files):
+        yield _about_file(path, "secret-unfit", clause, Severity.ADVICE)
     missing = [name for name in folder.TRUST_FILES if f"trust/{name}" not in files]
     if missing:
         yield _about_file(
