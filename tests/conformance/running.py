@@ -12,8 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from desired_state.model import Household
-from renderers import Target, render
+from renderers import Target
+from renderers.dnsmasq import DNSMASQ
 from renderers.plan import Unit
+from tests.renderers.homes import alone
 
 
 def until(condition: Callable[[], object], what: str, seconds: float = 10.0) -> None:
@@ -32,7 +34,7 @@ class Running:
         self._state = Path(str(target.state))
         self._count = 0
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.artifact = render(home, target)
+        self.artifact = alone(DNSMASQ, home, target)
         self._put()
         for unit in self.artifact.plan.units:
             self._start(unit)
@@ -76,7 +78,7 @@ class Running:
 
     def become(self, home: Household) -> set[str]:
         """Put another rendering in place and reload or restart what its plan says; return the units that restarted."""
-        before, self.artifact = self.artifact, render(home, self._target)
+        before, self.artifact = self.artifact, alone(DNSMASQ, home, self._target)
         changed = {
             path
             for path in {*before.files, *self.artifact.files}

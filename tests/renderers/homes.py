@@ -7,7 +7,9 @@ from typing import Any
 
 from desired_state.load import load, read_folder
 from desired_state.model import Household
-from renderers import Target
+from renderers import Artifact, Target
+from renderers.plan import Plan
+from renderers.service import Service
 from tests.desired_state.holm import HOLM
 
 BENCH = Target("bench", PurePosixPath("/home/anna/my home/state"), PurePosixPath("/home/anna/my home/run"), 5353, 5454)
@@ -31,6 +33,18 @@ def holm() -> Household:
     state = load(read_folder(HOLM)).state
     assert state is not None
     return state.household
+
+
+def alone(service: Service, home: Household, target: Target) -> Artifact:
+    """Return one service of a home as an artifact, as if there were no other; its names still resolve."""
+    plan = Plan(
+        service.provisions(home, target),
+        service.units(home, target),
+        service.checkers(home),
+        service.probes(home, target),
+        service.links if target.name == "appliance" else (),
+    )
+    return Artifact(service.render(home, target), plan, target=target.name)
 
 
 def plain() -> Household:

@@ -94,7 +94,8 @@ def test_a_bench_touches_nothing_of_the_machine():
     artifact = render(full(), BENCH)
     assert (artifact.plan.links, artifact.plan.network) == ((), None)
     assert {(probe.kind, probe.server.partition(".")[0], probe.port) for probe in artifact.plan.probes} == {
-        ("dns", "127", 5353)
+        ("dns", "127", 5353),
+        ("authority", "127", 9000),
     }
     written = b"".join(file.content for file in artifact.files.values()).decode()
     listens = re.findall(r"^(?:listen-address|server)=(?:/[^/]*/)?([0-9a-f.:]+)", written, re.MULTILINE)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from renderers import render
+from renderers import APPLIANCE, render
+from renderers.dnsmasq import DNSMASQ
 from renderers.dnsmasq_reread import check, statements
 from renderers.encode import RenderingError
-from tests.renderers.homes import full, holm
+from tests.renderers.homes import alone, full, holm
 
-PATHS = sorted(render(holm()).files)
+PATHS = sorted(alone(DNSMASQ, holm(), APPLIANCE).files)
 HOSTILE = (
     "conf-script=/tmp/canary",
     "dhcp-script=/tmp/canary",
@@ -72,7 +73,7 @@ def test_a_file_cut_short_is_refused():
 
 def test_what_is_rendered_passes():
     """A home with everything in it consists of allowed lines alone."""
-    check({path: file.content for path, file in render(full()).files.items()})
+    check({path: file.content for path, file in alone(DNSMASQ, full(), APPLIANCE).files.items()})
 
 
 def test_statements_leave_comments_out():

@@ -9,8 +9,9 @@ from renderers.artifact import APPLIANCE, Artifact, File, Target
 from renderers.dnsmasq import DNSMASQ
 from renderers.plan import HomeNetwork, Plan
 from renderers.service import Service
+from renderers.step_ca import STEP_CA
 
-SERVICES: tuple[Service, ...] = (DNSMASQ,)
+SERVICES: tuple[Service, ...] = (DNSMASQ, STEP_CA)
 """Every service that can be rendered, in the order in which their daemons start."""
 
 
