@@ -24,7 +24,7 @@ MAY_IMPORT = {
 
 PURE = frozenset({
     "__future__", "collections", "collections.abc", "dataclasses", "enum", "functools", "hashlib", "importlib", "ipaddress",
-    "itertools", "jinja2", "json", "pathlib.PurePosixPath", "re", "types", "typing",
+    "itertools", "jinja2", "json", "pathlib.PurePosixPath", "pydantic", "re", "types", "typing",
 })  # fmt: skip
 """Everything that a renderer may import from outside: none of it knows a clock, a network, git, the environment, a process or a disk."""
 IMPURE_CALLS = frozenset({"open", "input", "print", "eval", "exec", "compile", "breakpoint"})
