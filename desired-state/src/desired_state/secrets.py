@@ -13,10 +13,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from desired_state.folder import secret_of
-from desired_state.model import Household
 from desired_state.words import as_words
+
+if TYPE_CHECKING:  # the agent imports this module in every pass, and the model when a household changes
+    from desired_state.model import Household
 
 FILE_LIMIT = 65_536
 VALUE_LIMIT = 1_024
@@ -87,6 +89,8 @@ def read_envelope(plaintext: bytes) -> Envelope:
 
 
 def _check(envelope: Envelope) -> None:
+    from desired_state.folder import secret_of
+
     check_value(envelope.value)
     named = secret_of(f"secrets/{envelope.name}.age")
     if not named or not _HOUSEHOLD.fullmatch(envelope.household) or not 0 < envelope.version < VERSION_LIMIT:
@@ -218,6 +222,8 @@ def flaws(files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
 
     Without trust/recipients (on a device, and in a plain folder) the numbers are not compared.
     """
+    from desired_state.folder import secret_of
+
     wanted = _count(files[RECIPIENTS]) if RECIPIENTS in files else None
     for path in sorted(filter(secret_of, files)):
         try:

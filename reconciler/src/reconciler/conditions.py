@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from desired_state.secrets import PERSON
 from reconciler.drift import Drift
 from reconciler.errors import HearthError, Stalled, Transient
 from reconciler.journal import TRIAL_SECONDS, Journal, Moment, Rest
@@ -18,11 +19,15 @@ from reconciler.probe import ProbeResult, in_words
 
 if TYPE_CHECKING:
     from reconciler.freshness import Freshness
+    from reconciler.secrets import Standing
 
 _DRIFT_NAMED = 8
 _LONGEST = 4_000
 
 _FRESH = "The home runs on. Compare main at the git host with `hearth status` here."
+_SECRET_REASONS = frozenset(
+    {"SecretsMissing", "SecretRefused", "SecretsOnDisk", "KeyringUnreadable", "IdentityUnreadable"}
+)
 _RFC_3339 = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -92,6 +97,8 @@ class Facts:
     """Whether something outside the home answered: a source that is not at home itself."""
     fresh: Freshness | None = None
     """What head statements say; None where the home wants none."""
+    secrets: Standing | None = None
+    """What there is to say of the secrets in effect; None where there are none."""
 
     @property
     def failed(self) -> frozenset[str]:
@@ -235,6 +242,22 @@ def _fresh(facts: Facts) -> _Verdict | None:
     return Status.TRUE, "Stated", f"The newest change is known here; that holds until {timestamp(fresh.expires)}."
 
 
+def _secrets_ready(facts: Facts) -> _Verdict | None:
+    """Whether every secret that is needed is in effect; not there where none is. A person without a password bars nobody else."""
+    if obstacle := next((o for o in facts.obstacles if o.reason in _SECRET_REASONS), None):
+        return Status.FALSE, obstacle.reason, str(obstacle)
+    if (secrets := facts.secrets) is None:
+        return None
+    back = f"In effect again, though newer ones were: {', '.join(secrets.old)}." if secrets.old else ""
+    if secrets.lacking:
+        people = "; ".join(f"{name.removeprefix(PERSON)}: {why}" for name, why in sorted(secrets.lacking.items()))
+        words = f"Without a password for shared folders: {people}. `hearth secret set {min(secrets.lacking)}` sets one."
+        return Status.FALSE, "PasswordMissing", f"{words} {back}".rstrip()
+    if back:
+        return Status.TRUE, "OlderAgain", back
+    return Status.TRUE, "InEffect", ""
+
+
 def _healthy(facts: Facts) -> _Verdict:
     if not facts.results:
         return Status.UNKNOWN, "NotAsked", "Nothing was asked yet."
@@ -277,6 +300,7 @@ _RULES: Mapping[str, Callable[[Facts], _Verdict | None]] = {
     "Stalled": _stalled,
     "SourceVerified": _source_verified,
     "Fresh": _fresh,
+    "SecretsReady": _secrets_ready,
     "Healthy": _healthy,
     "Drifted": _drifted,
     "Suspended": _suspended,

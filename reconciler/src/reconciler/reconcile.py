@@ -430,7 +430,8 @@ def _finish(home: Home, seen: Pass, began: float) -> Outcome:
     """Set the conditions, write the one log line, count, and queue the report: the only place that does."""
     now = home.clock.now()
     target = home.journal.value.target
-    plan = home.generations.load(target).plan if target and home.generations.has(target) else Plan()
+    generation = home.generations.load(target) if target and home.generations.has(target) else None
+    plan = generation.plan if generation else Plan()
     facts = Facts(
         home.journal.value,
         now,
@@ -442,6 +443,7 @@ def _finish(home: Home, seen: Pass, began: float) -> Outcome:
         seen.outward,
         _world_heard(home, seen),
         seen.fresh,
+        home.provisions.standing(generation) if generation else None,
     )
     found = conditions_of(facts, home.reporter.conditions)
     until = seen.fresh.expires if seen.fresh else None

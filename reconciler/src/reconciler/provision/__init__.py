@@ -89,7 +89,7 @@ class Provisions:
 
     def standing(self, generation: Generation) -> Standing | None:
         """Return what there is to say of the secrets in effect; None where the generation needs none, or they are not provided."""
-        known = _read(self._paths.provided)
+        known = _read(self._paths.provided) if secrets_in(generation.plan) else {}
         raw = known.get("secrets") if known.get("digest") == generation.digest else None
         return Standing.from_json(raw) if raw else None
 
