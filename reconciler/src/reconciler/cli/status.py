@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _RECENT = 20
 _GATES = (
     ("signatures", "SourceVerified", "True"),
+    ("newest", "Fresh", "True"),
     ("change", "Stalled", "False"),
     ("on trial", "Reconciling", "False"),
     ("answers", "Healthy", "True"),
@@ -33,6 +34,8 @@ _GATES = (
     ("pause", "Suspended", "False"),
 )
 """What people see of each condition, and the status that is good."""
+_NOT_EVERYWHERE = frozenset({"Fresh"})
+"""What only some homes have."""
 
 
 @click.command()
@@ -44,7 +47,8 @@ def status(root: str, /, *, as_json: bool) -> int:
     settings = load(paths)
     known = _read_status(paths)
     running = holder(paths.agent) is not None
-    well = running and _condition(known, "Ready")["status"] == "True"
+    stale = any((one["type"], one["status"]) == ("Fresh", "False") for one in known["conditions"])
+    well = running and not stale and _condition(known, "Ready")["status"] == "True"
     if as_json:
         emit({**known, "agent_running": running, "last_look": _time(paths.status.stat().st_mtime)})
         return 0 if well else 1
@@ -81,7 +85,7 @@ def _read_status(paths: Paths) -> dict[str, Any]:
     """
     try:
         known: dict[str, Any] = json.loads(paths.status.read_text("utf-8"))
-        for kind in ("Ready", *(kind for _, kind, _ in _GATES)):
+        for kind in ("Ready", *(kind for _, kind, _ in _gates(known))):
             Condition.from_json(_condition(known, kind))
     except FileNotFoundError:
         applied = JournalFile(paths.journal).value.confirmed
@@ -96,6 +100,11 @@ def _read_status(paths: Paths) -> dict[str, Any]:
             "StatusUnreadable", f"{paths.status} cannot be read.", "sudo hearth reconcile writes it anew."
         ) from None
     return known
+
+
+def _gates(known: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    there = {condition["type"] for condition in known["conditions"]}
+    return [gate for gate in _GATES if gate[1] in there or gate[1] not in _NOT_EVERYWHERE]
 
 
 def _condition(known: Mapping[str, Any], kind: str) -> Mapping[str, str]:
@@ -116,7 +125,7 @@ def _show_status(paths: Paths, settings: Settings, known: Mapping[str, Any], *, 
         rows.append(("digest", f"sha256:{applied.digest}"))
     table(rows, indent=2)
     say()
-    for name, kind, good in _GATES:
+    for name, kind, good in _gates(known):
         condition = _condition(known, kind)
         if condition["message"] or condition["status"] != good:
             mild = condition["status"] == "Unknown" or kind == "Suspended"
