@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,13 @@ def content(folder: Path) -> dict[str, bytes | str]:
 def generations(tmp_path: Path) -> Generations:
     """Return the generations of a new device."""
     return Generations(tmp_path)
+
+
+def test_a_staged_file_is_not_taken_for_one_that_is_being_written(generations: Generations):
+    """Each of Postfix's programs would wait for it (1.5 s), the checker and every one that a reload starts."""
+    before = time.time()
+    staged = generations.stage(ONE)
+    assert all((staged.path / path).stat().st_mtime < before - 1 for path in ONE.files)
 
 
 def test_a_staged_generation_holds_exactly_the_artifact(generations: Generations, tmp_path: Path):
