@@ -21,6 +21,7 @@ from reconciler.generation import Generations
 from reconciler.journal_file import JournalFile
 from reconciler.probe import ProbeResult, ask
 from reconciler.provision import Provisions
+from reconciler.receipts import Receipts
 from reconciler.reporter import Reporter
 from reconciler.secrets import Keyring
 from reconciler.serving import Serving
@@ -65,6 +66,7 @@ class Home:
         self.serving = Serving(paths.served, units, self.clock)
         self.source = Source(settings.source, Credentials.in_folder(paths.keys), paths.repository, paths.incoming)
         self.freshness = FreshnessWatch(paths, settings)
+        self.receipts = Receipts(paths, settings)
         self.reporter = Reporter(paths, settings, self.version, log_to=log_to)
         self._told = _state(paths.settings)
         self._target = paths.target(settings)

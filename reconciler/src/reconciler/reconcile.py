@@ -61,6 +61,7 @@ class Pass:
     provided: bool = False
     revived: bool = False
     fresh: Freshness | None = None
+    receipt: str | None = None
     defect: Exception | None = None
     rest: Rest | None = None
     steps: list[Step] = field(default_factory=list)
@@ -80,6 +81,8 @@ class Outcome:
     steps: tuple[Step, ...]
     seconds: float
     fresh_until: float | None = None
+    receipt: str | None = None
+    """What this device says of the newest change that it confirmed."""
 
     @property
     def ready(self) -> Condition:
@@ -106,6 +109,7 @@ def reconcile(home: Home, *, wait: bool = True) -> Outcome:
     _stage(seen, lambda: _restore(home))
     _stage(seen, lambda: _prepare(home))
     _stage(seen, lambda: _converge(home, seen, wait=wait))
+    _stage(seen, lambda: _give_receipt(home, seen))
     outcome = _finish(home, seen, began.since_boot)
     if seen.defect:
         raise seen.defect
@@ -423,6 +427,11 @@ def _at_rest(home: Home, seen: Pass) -> None:
         home.serving.revive(home.generations.load(state.target))
 
 
+def _give_receipt(home: Home, seen: Pass) -> None:
+    """Sign, once for each confirmed change, that it runs here."""
+    seen.receipt = home.receipts.give(home.journal.value, home.generations)
+
+
 # --- saying what came of it ------------------------------------------------------------------------------------------------
 
 
@@ -447,6 +456,7 @@ def _finish(home: Home, seen: Pass, began: float) -> Outcome:
     )
     found = conditions_of(facts, home.reporter.conditions)
     until = seen.fresh.expires if seen.fresh else None
-    outcome = Outcome(found, tuple(seen.obstacles), tuple(seen.steps), now.since_boot - began, until)
+    seconds = now.since_boot - began
+    outcome = Outcome(found, tuple(seen.obstacles), tuple(seen.steps), seconds, until, seen.receipt)
     home.reporter.tell(outcome, home.journal.value, now)
     return outcome

@@ -49,6 +49,7 @@ class Reporter:
         self._lines: PassLog | None = None
         self._status: tuple[bytes, int] | None = None
         self._recorded: int | None = None
+        self._receipt: str | None = None
         self._send_until = 0.0
 
     def tell(self, outcome: Outcome, journal: Journal, now: Moment) -> None:
@@ -63,7 +64,7 @@ class Reporter:
             self._measure(outcome, journal, now, refused_before=refused_before)
         if self._settings.report_to:
             with contextlib.suppress(OSError, HearthError):
-                self._report(journal, now)
+                self._report(outcome, journal, now)
 
     def _alarm(self, conditions: Sequence[Condition]) -> None:
         """Log once that the newest change may be unknown here; `Ready` says nothing of it, for the home works."""
@@ -151,7 +152,7 @@ class Reporter:
         self._metrics.observe(Measured(ready, outcome.seconds, count, now.wall if ready else None, outcome.fresh_until))
         self._metrics.write(now.since_boot)
 
-    def _report(self, journal: Journal, now: Moment) -> None:
+    def _report(self, outcome: Outcome, journal: Journal, now: Moment) -> None:
         """Queue what ended since the last report, with a heartbeat, and send what waits."""
         from reconciler.report import Heartbeat, measure
 
@@ -172,6 +173,9 @@ class Reporter:
             )
             self._outbox.put(beat.as_json())
         self._recorded = ended
+        if outcome.receipt and outcome.receipt != self._receipt:
+            self._outbox.put({"kind": "receipt", "receipt": outcome.receipt})
+            self._receipt = outcome.receipt
         self._send_until = time.monotonic() + _DRAIN_SECONDS
         self._outbox.drain(self._send)
 

@@ -10,11 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from desired_state.sshsig import END
-from desired_state.trust.commit import COMMIT_LIMIT
+from desired_state.trust.commit import COMMIT_LIMIT, read_commit
+from desired_state.trust.contents import trust_in
 from desired_state.trust.objects import Objects, Unusable, read_checked
 from desired_state.trust.people import Key
+from desired_state.trust.refusal import Refused
 from desired_state.trust.revision import Anchor
 from desired_state.trust.statement import COMMIT, HOUSEHOLD, TIME, BadStatement, Form, Signed, read_time, time_text
+from desired_state.trust.tree import read_tree
 
 NOTES = "refs/notes/applied"
 MOST_RECEIPTS = 64
@@ -56,6 +59,15 @@ class Receipt:
         return RECEIPT.text(self.household, self.genesis, self.commit, artifact, time_text(self.seconds))
 
 
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What stands in a commit's note: a receipt and the device that gave it, or why it cannot be verified."""
+
+    receipt: Receipt | None
+    device: Key | None
+    flaw: str = ""
+
+
 def read_receipt(content: bytes) -> tuple[Receipt, Signed]:
     """Read a receipt with its signature. It means nothing until `check_receipt` has agreed.
 
@@ -84,11 +96,39 @@ def check_receipt(content: bytes, anchor: Anchor, commit: str, devices: Iterable
     return receipt, key
 
 
-def receipts_in(note: bytes) -> tuple[bytes, ...]:
-    """Take a note apart into receipts, as `git notes append` puts them together: with empty lines between them."""
+def read_receipts(objects: Objects, notes: str, commit: str, anchor: Anchor) -> tuple[Noted, ...]:
+    """Return what the notes say of a verified commit, each receipt by the devices that the home knew at that commit.
+
+    `notes` is the commit that the notes' reference stands on.
+    """
+    try:
+        found = receipts_in(read_note(objects, notes, commit))
+        devices = _devices(objects, commit) if found else ()
+    except BadStatement as flaw:
+        return (Noted(None, None, str(flaw)),)
+    return tuple(_noted(content, anchor, commit, devices) for content in found)
+
+
+def _noted(content: bytes, anchor: Anchor, commit: str, devices: tuple[Key, ...]) -> Noted:
+    try:
+        return Noted(*check_receipt(content, anchor, commit, devices))
+    except BadStatement as flaw:
+        return Noted(None, None, str(flaw))
+
+
+def _devices(objects: Objects, commit: str) -> tuple[Key, ...]:
+    try:
+        raw = read_checked(objects, commit, "commit", COMMIT_LIMIT)
+        return trust_in(objects, read_tree(objects, read_commit(commit, raw).tree)).devices
+    except (Refused, Unusable) as problem:
+        raise BadStatement("TrustUnreadable", f"cannot be checked: {problem}") from None
+
+
+def receipts_in(note: bytes, *, most: int = MOST_RECEIPTS) -> tuple[bytes, ...]:
+    """Take a note apart into receipts, at most so many, as `git notes append` puts them together: with empty lines between."""
     *whole, rest = note.split(END)
     pieces = (*(piece + END for piece in whole), *([rest] if rest.strip() else []))
-    return tuple(piece.lstrip(b"\n") for piece in pieces[:MOST_RECEIPTS])
+    return tuple(piece.lstrip(b"\n") for piece in pieces[:most])
 
 
 def read_note(objects: Objects, notes: str, commit: str) -> bytes:

@@ -26,6 +26,7 @@ _COMMANDS = {
     "secret": ("secret", "Set a household's secrets, and say what is there."),
     "undo": ("change", "Propose the opposite of a past commit."),
     "verify": ("verify", "Check every commit, and say who signed what."),
+    "receipt": ("receipt", "What this machine confirmed, signed with its own key."),
     "head": ("head", "State which change is the newest, so that a withheld one is noticed."),
     "join": ("join", "Join this machine to a home's repository."),
     "agent": ("device", "Keep this machine in the state that its repository describes."),

@@ -19,6 +19,7 @@ from reconciler.cli.device import run_pass
 from reconciler.cli.output import emit, say, table
 from reconciler.errors import HearthError, Misused, Stalled
 from reconciler.lock import held, holder
+from reconciler.receipts import device_line
 from reconciler.settings import Paths, Settings, load, save
 from reconciler.source.url import parse_url
 from reconciler.units import plain
@@ -251,7 +252,8 @@ def _finish(paths: Paths, settings: Settings, beginning: Beginning, *, as_json: 
         joined = {"household": beginning.household, "genesis": beginning.genesis, "genesis_words": words}
         emit({**joined, "source": settings.source, "agent_problem": problem or None})
         return 0
-    say("Joined.", kind="good")
+    say("Joined. Its owners can tell this machine's receipts by its line in trust/devices:", kind="good")
+    say(device_line(paths.device_key, "pi"), indent=2)
     if problem:
         say(problem, kind="note")
     elif settings.units == "systemd":

@@ -33,6 +33,8 @@ from desired_state.trust import (
     verify as walk,
 )
 from desired_state.trust.line import line_down_to
+from desired_state.trust.receipt import NOTES, Noted, read_receipts
+from desired_state.trust.statement import time_text
 from reconciler.cli.output import emit, say, styled, table
 from reconciler.clone import Clone
 from reconciler.errors import Misused, Stalled
@@ -153,10 +155,11 @@ def _walk_before(repository: Repository, tip: str, anchor: Anchor, steps: list[S
 
 def _as_json(repository: Repository, tip: str, begins: Beginning, walked: Walked) -> dict[str, Any]:
     trust, refused = walked.revision.trust if walked.revision else None, walked.refused
+    noted = _noted(repository, begins)
     with _progress("explained") as tell:
         changes = []
         for number, step in enumerate(walked.steps):
-            changes.append(_change(repository, step))
+            changes.append({**_change(repository, step), "receipts": [_receipt(one) for one in noted(step)]})
             tell(number)
     return {
         "sound": refused is None,
@@ -192,14 +195,46 @@ def _change(repository: Repository, step: Step) -> dict[str, Any]:
     }
 
 
+def _noted(repository: Repository, begins: Beginning) -> Callable[[Step], tuple[Noted, ...]]:
+    """Return how to look up the receipts of a verified commit; none where the notes were not fetched."""
+    notes, anchor = repository.reference(NOTES), Anchor(begins.household, begins.genesis)
+    return lambda step: read_receipts(repository, notes, step.commit, anchor) if notes else ()
+
+
+def _receipt(noted: Noted) -> dict[str, Any]:
+    """Return a receipt and its device, or why it cannot be verified."""
+    if noted.receipt is None or noted.device is None:
+        return {"verified": False, "problem": noted.flaw}
+    return {
+        "verified": True,
+        "device": noted.device.principal,
+        "key": noted.device.public.fingerprint,
+        "at": time_text(noted.receipt.seconds),
+        "digest": f"sha256:{noted.receipt.digest}",
+        "renderer": noted.receipt.renderer,
+    }
+
+
+def _show_receipt(noted: Noted) -> None:
+    if noted.receipt is None or noted.device is None:
+        say(f"receipt not verifiable: it {noted.flaw}", kind="note", indent=9)
+        return
+    when = datetime.fromtimestamp(noted.receipt.seconds, UTC).astimezone()
+    words = f"receipt: {noted.device.principal}, {when:%Y-%m-%d %H:%M:%S}, sha256:{noted.receipt.digest}"
+    say(words, kind="good", indent=9)
+
+
 def _show(repository: Repository, begins: Beginning, walked: Walked, *, compared: bool) -> None:
     say(f"Household {begins.household}")
     say("It begins with: ", styled(" ".join(begins.words), "bold"), *(["(as you were given)"] if compared else []))
+    noted = _noted(repository, begins)
     for day, steps in groupby(walked.steps, key=lambda step: _when(step).date()):
         say()
         say(styled(day.isoformat(), "bold"))
         for step in steps:
             _show_step(repository, step)
+            for one in noted(step):
+                _show_receipt(one)
     say()
     if walked.revision:
         _show_trust(walked.revision)
