@@ -13,7 +13,7 @@ from reconciler.home import Home
 from reconciler.journal import Journal, Moment
 from reconciler.reconcile import Outcome, reconcile
 from reconciler.settings import load
-from renderers import Artifact
+from renderers import Artifact, Target
 from renderers.plan import Checker, HomeNetwork, Link
 from tests.bench import Bench
 
@@ -50,9 +50,9 @@ class WatchedHome(Home):
         """Whether the cable is in."""
         return self.cable
 
-    def render(self, revision: VerifiedRevision) -> Artifact:
+    def render(self, revision: VerifiedRevision, target: Target | None = None) -> Artifact:
         """Render as ever, with what the test has set."""
-        artifact = super().render(revision)
+        artifact = super().render(revision, target)
         checkers = artifact.plan.checkers if self.checkers is None else tuple(self.checkers)
         return replace(artifact, plan=replace(artifact.plan, checkers=checkers, links=tuple(self.links)))
 

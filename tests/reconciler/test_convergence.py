@@ -115,7 +115,7 @@ class Convergence(RuleBasedStateMachine):
         self.commit(household, onto=self.good_commit)
         if bad:
             artifact = self.home.render(
-                self.home.verify(self.source.peek(), self.home.journal.value.floor, lambda _: None)
+                self.home.verify(self.source.peek(), self.home.journal.value.floor, lambda *_: None)
             )
             if artifact.plan.probes and artifact.digest not in self.home.journal.value.digests():
                 self.bad |= {artifact.digest}

@@ -219,7 +219,12 @@ def _source_verified(facts: Facts) -> _Verdict:
         return Status.FALSE, refused.reason, f"{refused.message} {refused.remedy}".rstrip()
     if facts.journal.floor is None:
         return Status.UNKNOWN, "NotFetched", "Nothing was fetched yet."
-    return Status.TRUE, "Verified", f"Every commit up to {facts.journal.floor[:7]} is verified."
+    verified = f"Every commit up to {facts.journal.floor[:7]} is verified."
+    if back := facts.journal.led_back:
+        dropped = f"dropped {back.dropped} change{'' if back.dropped == 1 else 's'}, the newest {back.newest[:7]}"
+        why = f"The owners led the home back with {back.revision[:7]} and {dropped}. `hearth retry` takes note of it."
+        return Status.TRUE, "LedBack", f"{verified} {why}"
+    return Status.TRUE, "Verified", verified
 
 
 def _fresh(facts: Facts) -> _Verdict | None:

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from reconciler.approved import rendered_anew
 from reconciler.clock import Clock, SystemClock
 from reconciler.drift import DriftWatch
 from reconciler.errors import HearthError, Stalled, Transient
@@ -29,11 +30,12 @@ from reconciler.settings import Paths, Settings
 from reconciler.source import Credentials, Source
 from reconciler.source.url import parse_url
 from reconciler.units import Units
-from renderers.artifact import Artifact
+from renderers.artifact import APPLIANCE, RENDERER_VERSION, Artifact, Target
 from renderers.plan import Checker, HomeNetwork, Probe
 
 if TYPE_CHECKING:
     from desired_state.trust import VerifiedRevision
+    from desired_state.trust.walk import OnBatch
 
 _GATES_LIMIT = 65_536
 Gate = Callable[[str, bool, str], None]
@@ -90,26 +92,52 @@ class Home:
             with contextlib.suppress(OSError):
                 self._watch(name, ok, detail)
 
-    def verify(self, tip: str, floor: str | None, on_batch: Callable[[str], None]) -> VerifiedRevision:
-        """Verify every commit from the floor to `tip`, which was fetched; `on_batch` gets the last commit of each verified batch.
+    def verify(
+        self, tip: str, floor: str | None, on_batch: OnBatch, *, unjudged_since: str | None = None
+    ) -> VerifiedRevision:
+        """Verify every commit from the floor to `tip`, which was fetched; `on_batch` gets each batch's last commit and its steps.
+
+        `unjudged_since` is the last commit that could be judged, where one between it and the floor could not.
 
         Raises:
             Stalled: a rule of trust refuses one of them. Transient: the repository on disk is damaged.
         """
-        return self._verified(self.source.incoming, self.source.store / "objects", tip, floor, on_batch)
+        known = floor, unjudged_since
+        return self._verified(self.source.incoming, self.source.store / "objects", tip, known, on_batch)
 
-    def revision(self, commit: str) -> VerifiedRevision:
+    def revision(self, commit: str, *, since: str | None = None) -> VerifiedRevision:
         """Return a commit that was verified before, from the store that holds nothing else.
 
+        `since` is an earlier one after which not all could be judged: then all that follow it are looked at again.
+
         Raises:
-            Stalled: this version refuses it. Transient: the store is damaged; the next pass fetches it anew.
+            Stalled: this version refuses one, or still cannot judge it. Transient: the store is damaged; the next pass fetches it
+                anew.
         """
         if self.source.held() is None:
             raise _damaged()
-        return self._verified(self.source.store, None, commit, commit, lambda _: None)
+        revision = self._verified(self.source.store, None, commit, (since or commit, None), lambda *_: None)
+        if revision.unjudged_since:
+            raise Stalled(
+                "UpgradeNeeded",
+                f"A change after {revision.unjudged_since[:7]} is beyond this version of Hearth, so its risk cannot be judged.",
+                "Upgrade Hearth on this device. Where `hearth check` finds an error, owners can go back: `hearth trust return`.",
+            )
+        return revision
 
-    def render(self, revision: VerifiedRevision) -> Artifact:
-        """Load and render a verified revision.
+    def compare(self, revision: VerifiedRevision, artifact: Artifact) -> bool:
+        """Compare a rendered revision with what its approvers saw; return whether another version had rendered that.
+
+        Raises:
+            Stalled: this version renders something else.
+        """
+        if not revision.approved:
+            return False
+        appliance = artifact if artifact.target == APPLIANCE.name else self.render(revision, APPLIANCE)
+        return rendered_anew(revision.approved, appliance.digest, RENDERER_VERSION)
+
+    def render(self, revision: VerifiedRevision, target: Target | None = None) -> Artifact:
+        """Load and render a verified revision, for this device if no other target is named.
 
         Raises:
             Stalled: its household does not load, cannot be rendered, or is another than the one this device joined.
@@ -131,7 +159,7 @@ class Home:
                 "Put the id back.",
             )
         try:
-            return render(loaded.state.household, self._target)
+            return render(loaded.state.household, target or self._target)
         except RenderingError as defect:
             raise Stalled(
                 "RenderingFailed",
@@ -190,17 +218,19 @@ class Home:
         self.serving.close()
 
     def _verified(
-        self, folder: Path, borrows: Path | None, tip: str, floor: str | None, on_batch: Callable[[str], None]
+        self, folder: Path, borrows: Path | None, tip: str, known: tuple[str | None, str | None], on_batch: OnBatch
     ) -> VerifiedRevision:
         from desired_state.history import HistoryError, Repository
         from desired_state.trust import Anchor, Refused, verify
         from desired_state.trust.judging import judge_files
 
-        anchor = Anchor(self.settings.household, self.settings.genesis, floor)
+        anchor = Anchor(self.settings.household, self.settings.genesis, *known)
         try:
             objects = Repository.open(folder, borrows=borrows)
-            judge = partial(judge_files, source=parse_url(self.settings.source).host)
-            return verify(objects, tip, anchor, judge=judge, on_batch=lambda commit, _: on_batch(commit))
+            # Where the repository lies today says nothing of changes that were made before this device knew them.
+            live = known[0] not in (None, self.settings.genesis)
+            judge = partial(judge_files, source=parse_url(self.settings.source).host if live else "")
+            return verify(objects, tip, anchor, judge=judge, on_batch=on_batch)
         except Refused as refused:  # unless it is our own disk that is to blame
             if self.source.drop_damaged():
                 raise _damaged() from None

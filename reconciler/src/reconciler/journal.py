@@ -129,11 +129,22 @@ class Suspension:
 
 
 @dataclass(frozen=True, slots=True)
+class LedBack:
+    """A return of the owners: the commit that made it, how many verified changes it dropped, and the newest of them."""
+
+    revision: str
+    dropped: int
+    newest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Journal:
     """Everything that must survive a power cut.
 
-    `floor` is the last verified commit; it only moves forward along the verified line. `desired` is what the floor asks for.
-    `refused` is a tip that verification refused, `stalled` a verified commit that could not be rendered or checked.
+    `floor` is the last verified commit; it only moves forward along the verified line, but for a return of the owners.
+    `unjudged_since` is the last commit that this agent could judge, where one between it and the floor it could not.
+    `desired` is what the floor asks for. `refused` is a tip that verification refused, `stalled` a verified commit that could
+    not be rendered or checked.
     """
 
     floor: str | None = None
@@ -146,6 +157,8 @@ class Journal:
     stalled: Obstacle | None = None
     suspended: Suspension | None = None
     attempts: tuple[Attempt, ...] = ()
+    unjudged_since: str | None = None
+    led_back: LedBack | None = None
 
     @property
     def target(self) -> str | None:
@@ -382,14 +395,20 @@ def _roll_back(journal: Journal, step: RollBack, now: Moment) -> Journal:
     return replace(journal, trial=None, failure=failure, attempts=(*journal.attempts, attempt)[-ATTEMPTS_KEPT:])
 
 
-def verified(journal: Journal, revision: str) -> Journal:
-    """Return the journal after `revision` was verified on the line that leads from the floor: the floor moves to it."""
-    return replace(journal, floor=revision, refused=None)
+def verified(
+    journal: Journal, revision: str, *, unjudged_since: str | None = None, led_back: LedBack | None = None
+) -> Journal:
+    """Return the journal after `revision` was verified on the line that leads from the floor: the floor moves to it.
+
+    `unjudged_since` is the last commit that could be judged, where a later one could not; `led_back` a return on the way.
+    """
+    led_back = led_back or journal.led_back
+    return replace(journal, floor=revision, refused=None, unjudged_since=unjudged_since, led_back=led_back)
 
 
 def wanted(journal: Journal, desired: Desired) -> Journal:
-    """Return the journal once the floor's artifact is rendered, checked and staged."""
-    return replace(journal, desired=desired, stalled=None)
+    """Return the journal once the floor is judged, and its artifact rendered, checked and staged."""
+    return replace(journal, desired=desired, stalled=None, unjudged_since=None)
 
 
 def taken_back(journal: Journal, until: float, reason: str, now: Moment) -> Journal:
@@ -419,4 +438,4 @@ def taken_back(journal: Journal, until: float, reason: str, now: Moment) -> Jour
 
 def forgotten(journal: Journal) -> Journal:
     """Return the journal after `hearth retry`: failures and refusals are looked at afresh; the floor stays."""
-    return replace(journal, failure=None, refused=None, stalled=None)
+    return replace(journal, failure=None, refused=None, stalled=None, led_back=None)

@@ -22,6 +22,7 @@ for _part in (
     parts.Failure,
     parts.Obstacle,
     parts.Suspension,
+    parts.LedBack,
     Journal,
 ):
     _STRICT(_part)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from reconciler import health, journal
 from reconciler.conditions import Condition, Facts, Status
@@ -29,6 +30,7 @@ from reconciler.journal import (
     Desired,
     Heal,
     Health,
+    LedBack,
     Observed,
     Obstacle,
     Rest,
@@ -42,6 +44,9 @@ from reconciler.probe import ProbeResult
 from reconciler.provision import Made
 from renderers.artifact import RENDERER_VERSION, Artifact
 from renderers.plan import Plan
+
+if TYPE_CHECKING:
+    from desired_state.trust import Step as Verified
 
 _LOOK_AGAIN_SECONDS = 0.25
 _MOST_STEPS = 20
@@ -146,7 +151,10 @@ def _recall(home: Home) -> None:
         return
     active = None if now.target else home.generations.active()
     running = Confirmed(active, floor, home.clock.now().wall) if active and home.generations.has(active) else None
-    home.journal.write(replace(now, floor=floor, confirmed=now.confirmed or running))
+    home.journal.write(
+        # What could be judged is forgotten too, and is asked of every commit again.
+        replace(now, floor=floor, unjudged_since=home.settings.genesis, confirmed=now.confirmed or running)
+    )
 
 
 # --- the source: from untrusted bytes to a verified commit -------------------------------------------------------------
@@ -164,14 +172,16 @@ def _follow_source(home: Home, seen: Pass) -> None:
     if (refused := now.refused) and (refused.revision, refused.agent) == (tip, home.version):
         raise Stalled(refused.reason, refused.message, refused.remedy)
 
-    def move_floor(commit: str) -> None:  # once for each batch, oldest first
+    def move_floor(commit: str, steps: Sequence[Verified]) -> None:  # once for each batch, oldest first
         home.source.promote(commit)
-        home.journal.write(journal.verified(home.journal.value, commit))
+        since = steps[-1].unjudged_since if steps else now.unjudged_since
+        value = home.journal.value
+        home.journal.write(journal.verified(value, commit, unjudged_since=since, led_back=_led_back(steps)))
 
     try:
         home.source.fetch(tip, statement=home.freshness.watches)
         home.gate("fetched", detail=tip[:7])
-        revision = home.verify(tip, now.floor, move_floor)
+        revision = home.verify(tip, now.floor, move_floor, unjudged_since=now.unjudged_since)
     except Stalled as error:
         if error.reason == "SourceRefused":  # says something of the host, and nothing of this commit
             raise
@@ -180,9 +190,15 @@ def _follow_source(home: Home, seen: Pass) -> None:
         home.gate("verified", ok=False, detail=str(error))
         raise
     if tip == now.floor:  # verified before, and lost by our disk
-        move_floor(tip)
+        move_floor(tip, ())
     signers = sorted({who for step in revision.steps for who in step.principals})
     home.gate("verified", detail=f"signed by {', '.join(signers)}")
+
+
+def _led_back(steps: Sequence[Verified]) -> LedBack | None:
+    """Return the owners' return among these steps, if it dropped what was verified here."""
+    found = (LedBack(step.commit, len(step.dropped), step.dropped[0]) for step in steps if step.dropped)
+    return next(found, None)
 
 
 def _look_for_newest(home: Home, seen: Pass) -> None:
@@ -203,9 +219,10 @@ def _prepare(home: Home) -> None:
         raise Stalled(stalled.reason, stalled.message, stalled.remedy)
     gate = "rendered"
     try:
-        revision = home.revision(now.floor)
+        revision = home.revision(now.floor, since=now.unjudged_since)
         artifact = home.render(revision)
-        home.gate(gate, detail=f"sha256:{artifact.digest[:12]}")
+        anew = home.compare(revision, artifact)
+        home.gate(gate, detail=f"sha256:{artifact.digest[:12]}{', rendered anew' if anew else ''}")
         gate = "checked"
         generation = home.generations.stage(artifact)
         home.check(generation.plan.checkers, generation.path)

@@ -46,12 +46,13 @@ def check_approvals(walk: Walk, commit: Commit, tree: Tree, before: Stand, judge
     chain = read_chain(walk.objects, commit, before.commit)
     check_same_files(commit, chain)
     check_changes_something(tree, before)
-    risk = judgement.risk if judgement.judged else claimed_by_all(chain, trust.policy)
-    check_texts(chain, text_of(walk, tree, before), f"{risk}/{trust.policy.risk_rules}")
+    named = judgement.named if judgement.judged else claimed_by_all(chain, trust.policy)
+    check_texts(chain, text_of(walk, tree, before), f"{named}/{trust.policy.risk_rules}")
     proposal = read_proposal(chain.proposal, trust)
     approvals = read_approvals(chain, trust, trust.approvers, "an approver")
     check_different(approvals, "approved")
     counted = uncounted(approvals, proposal.signed_by)
+    risk = judgement.risk if judgement.judged else named
     asked, what = trust.policy.asked(risk), f"a change of {risk} risk"
     check_people(4, asked, counted, what, proposal.signed_by)
     check_terminal(4, asked, counted, what)

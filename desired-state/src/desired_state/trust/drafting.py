@@ -27,7 +27,7 @@ SUBJECT_LIMIT = 200
 class Draft:
     """A proposal as its approvers must see it: its files, its risk, and whose approvals that asks for.
 
-    `tree` is git's id of the files, `risk` is low, medium, high or trust, by `edition` of the rules.
+    `tree` is git's id of the files, `risk` is what approvals name: low, medium, high or trust, by `edition` of the rules.
     """
 
     household: str
@@ -78,7 +78,7 @@ def draft(objects: Objects, base: str, proposal: str, *, judge: Judge = judge_fi
         proposal,
         parts.tree,
         tree_sha256_of(sums),
-        judgement.risk,
+        judgement.named,
         trust.policy.risk_rules,
         judgement,
         trust.policy.asked(judgement.risk),

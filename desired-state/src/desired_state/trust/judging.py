@@ -27,17 +27,24 @@ Judge = Callable[[Files, Files, int, frozenset[str]], "Judgement"]
 class Judgement:
     """The risk of a change (low, medium or high), and the change in sentences.
 
-    `judged` is False if a household could not be read; `sentences` then says so.
+    `judged` is False if a household could not be read; `sentences` then says so. `by_itself` is the risk of the households
+    alone, without regard to where this device's repository lies, if that is another: everybody must compute the same.
     """
 
     risk: str
     sentences: tuple[str, ...]
     judged: bool = True
+    by_itself: str | None = None
+
+    @property
+    def named(self) -> str:
+        """The risk that approvals name."""
+        return self.by_itself or self.risk
 
 
 def judge_files(before: Files, after: Files, edition: int, past: frozenset[str], *, source: str = "") -> Judgement:
     """Judge by `desired_state.changes`; `past` are the ids of people who ever lived here, `source` the repository's host."""
-    from desired_state.changes import UnknownEdition, judge, sentences
+    from desired_state.changes import Risk, UnknownEdition, judge, sentences
 
     states = _load(_frozen(before)), _load(_frozen(after))
     if states[0] is None or states[1] is None:
@@ -45,10 +52,12 @@ def judge_files(before: Files, after: Files, edition: int, past: frozenset[str],
         return Judgement("high", (f"{which} cannot be read, so its risk counts as high",), judged=False)
     try:
         verdict = judge(states[0], states[1], edition, past_people=past, source=source)
+        alone = verdict if verdict.risk is Risk.LOW else judge(states[0], states[1], edition, past_people=past)
     except UnknownEdition:
         why = f"Its risk cannot be judged: edition {edition} of the risk rules is newer than this program"
         return Judgement("high", (why,), judged=False)
-    return Judgement(str(verdict.risk), sentences(verdict.changes, states[0].household, states[1].household))
+    said = sentences(verdict.changes, states[0].household, states[1].household)
+    return Judgement(str(verdict.risk), said, by_itself=str(alone.risk))
 
 
 def _frozen(files: Files) -> tuple[tuple[str, bytes], ...]:

@@ -91,7 +91,7 @@ def _bind(paths: Paths, settings: Settings, before: Settings | None, wish: _Wish
     settings = settings.model_copy(update={"household": beginning.household, "genesis": beginning.genesis})
     home = _home(paths, settings)
     leaving = wish.new_home and before is not None and before.genesis != beginning.genesis
-    revision = home.verify(tip, None if leaving else home.journal.value.floor, lambda _: None)
+    revision = home.verify(tip, None if leaving else home.journal.value.floor, lambda *_: None)
     if not wish.as_json:
         _introduce(beginning, revision)
         _ask(wish.expected or None, "Are these the eight words that you were given?")
