@@ -72,7 +72,7 @@ class Receipts:
     def _keep(self, confirmed: Confirmed, content: str) -> None:
         make_folder(self._folder)
         names = self._names()
-        for name in names[: len(names) - MOST_RECEIPTS + 1]:
+        for name in names[: max(0, len(names) - MOST_RECEIPTS + 1)]:
             (self._folder / name).unlink(missing_ok=True)
         number = int(names[-1][:8]) + 1 if names else 1
         write_atomic(self._folder / f"{number:08d}-{_identity(confirmed)}", content.encode("ascii"), 0o644)
