@@ -14,6 +14,7 @@ from reconciler.drift import Drift, Kind
 from reconciler.errors import HearthError, Misused, Stalled, Transient
 from reconciler.journal import Confirmed, Failure, Journal, Moment, Obstacle, Rest, Suspension, Trial
 from reconciler.probe import ProbeResult
+from reconciler.secrets import Standing
 
 NOW = Moment(1_800_000_000.75, "boot", 100.0)
 GOOD = Confirmed("c" * 64, "8d01b7e" + "0" * 33, NOW.wall - 500)
@@ -100,6 +101,27 @@ def test_a_refusal_says_what_stays_and_how_to_repair_it():
     assert (say(facts).status, say(facts).reason, say(facts).message) == (Status.FALSE, "Unapproved", expected)
     assert say(facts, "Stalled").status is Status.TRUE
     assert (say(facts, "SourceVerified").status, say(facts, "SourceVerified").reason) == (Status.FALSE, "Unapproved")
+
+
+def test_secrets_are_spoken_of_only_where_there_are_any():
+    """Absent, in effect, lacking a person's, or older than they were; the home is ready in all of them."""
+    assert "SecretsReady" not in {one.type for one in conditions(FACTS, ())}
+    john = {"person-john": "there is no secrets/person-john.age"}
+    for secrets, expected in (
+        (Standing(), (Status.TRUE, "InEffect")),
+        (Standing(john), (Status.FALSE, "PasswordMissing")),
+        (Standing(john, ("relay-password",)), (Status.FALSE, "PasswordMissing")),
+        (Standing({}, ("relay-password",)), (Status.TRUE, "OlderAgain")),
+    ):
+        facts = replace(FACTS, secrets=secrets)
+        said = say(facts, "SecretsReady")
+        assert (said.status, said.reason) == expected
+        assert say(facts).status is Status.TRUE
+        assert ("john" in said.message) == bool(secrets.lacking)
+        assert ("relay-password" in said.message) == bool(secrets.old)
+    missing = Stalled("SecretsMissing", "The secret relay-password is needed.", "Set it.")
+    facts = replace(FACTS, secrets=Standing(), obstacles=(missing,))
+    assert (say(facts, "SecretsReady").status, say(facts).reason) == (Status.FALSE, "SecretsMissing")
 
 
 def test_what_may_pass_is_in_the_way_but_not_stalled():

@@ -30,6 +30,7 @@ _COMMANDS = {
     "head": ("head", "State which change is the newest, so that a withheld one is noticed."),
     "join": ("join", "Join this machine to a home's repository."),
     "agent": ("device", "Keep this machine in the state that its repository describes."),
+    "provide": ("provide", "Fill what the daemons read from memory; for systemd, at boot."),
     "reconcile": ("device", "Run one pass now, and show each gate."),
     "status": ("status", "Why am I on this revision?"),
     "history": ("status", "What happened here."),
@@ -41,6 +42,7 @@ _COMMANDS = {
     "devices": ("devices", "Who is on the network, unknown ones first."),
     "why": ("why", "Why a name answers, or does not, for a device."),
     "card": ("card", "A printable page for one person: how to open the shared folders."),
+    "ca": ("ca", "Hand the home's root certificate to the family's devices."),
     "test": ("try_out", "Do the real thing once, and say the result."),
 }
 """Every subcommand: its module in this package, and its line of help."""

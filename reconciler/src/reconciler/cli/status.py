@@ -28,13 +28,14 @@ _GATES = (
     ("newest", "Fresh", "True"),
     ("change", "Stalled", "False"),
     ("on trial", "Reconciling", "False"),
+    ("secrets", "SecretsReady", "True"),
     ("answers", "Healthy", "True"),
     ("files", "Drifted", "False"),
     ("network", "NetworkMatches", "True"),
     ("pause", "Suspended", "False"),
 )
 """What people see of each condition, and the status that is good."""
-_NOT_EVERYWHERE = frozenset({"Fresh"})
+_NOT_EVERYWHERE = frozenset({"Fresh", "SecretsReady"})
 """What only some homes have."""
 
 
@@ -128,7 +129,7 @@ def _show_status(paths: Paths, settings: Settings, known: Mapping[str, Any], *, 
     for name, kind, good in _gates(known):
         condition = _condition(known, kind)
         if condition["message"] or condition["status"] != good:
-            mild = condition["status"] == "Unknown" or kind == "Suspended"
+            mild = condition["status"] == "Unknown" or kind == "Suspended" or condition["reason"] == "PasswordMissing"
             mark = "good" if condition["status"] == good else "note" if mild else "bad"
             say(f"{name:<12} {condition['message'] or condition['reason']}", kind=mark)
 
