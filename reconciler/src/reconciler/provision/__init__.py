@@ -146,8 +146,13 @@ class Provisions:
                 made.changed |= changed
                 made.windows.append((made.authority.since, made.authority.until))
                 made.add(*authority.paths(provision, self._paths.keys))
-            case ServerKey():
-                raise NotImplementedError
+            case ServerKey(path=path):
+                from reconciler.provision import server_key
+
+                window, new = server_key.make(provision, made.authority, self._clock.now().wall)
+                made.changed |= {path} if new else set()
+                made.windows.append(window)
+                made.add(path)
 
 
 def _run(provision: Command) -> None:
