@@ -55,6 +55,8 @@ def _ask_one(probe: DhcpProbe | SmbProbe | SmtpProbe | AuthorityProbe, seconds: 
     match probe:
         case DhcpProbe():
             return _ask_dhcp(probe, seconds)
+        case SmtpProbe():
+            return _ask_smtp(probe, seconds)
         case AuthorityProbe():
             return _ask_authority(probe, seconds)
         case _:
@@ -70,6 +72,8 @@ def in_words(name: str) -> tuple[str, str]:
             whom = f"The resolver of {group}"
         case ["dhcp", *_]:
             return "The home's DHCP server", "an address by DHCP"
+        case ["mail", *_]:
+            return "The home's mail relay", "mail is taken"
         case ["certificates"]:
             return "The home's certificate authority", "certificates are given out"
         case _:
@@ -223,4 +227,11 @@ def _ask_authority(probe: AuthorityProbe, seconds: float) -> ProbeResult:
     from reconciler import authority_probe
 
     ok, message = authority_probe.answers(probe, seconds=seconds)
+    return ProbeResult(probe.name, ok, message)
+
+
+def _ask_smtp(probe: SmtpProbe, seconds: float) -> ProbeResult:
+    from reconciler import smtp_probe
+
+    ok, message = smtp_probe.answers(probe, seconds=seconds)
     return ProbeResult(probe.name, ok, message)
