@@ -7,7 +7,7 @@ The trust files lie beside the household's; they have a strict reader of their o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -46,20 +46,20 @@ class Loaded:
         return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
 
 
-def load(files: Mapping[str, bytes]) -> Loaded:
+def load(files: Mapping[str, bytes], *, read: Callable[[str, bytes], ReadFile] = read_file) -> Loaded:
     """Return the household that the files describe. Never raises, whatever the files hold.
 
     `files` maps relative paths (`services/dns.yaml`) to contents. What a folder may lack but a device may not (secrets,
-    trust files) is advice here.
+    trust files) is advice here. `read` may remember files, for whoever loads many households that differ little.
     """
     strangers = tuple(_strangers(files))
     if len(files) > folder.MAX_FILES:
         return Loaded(None, _bounded(strangers))
-    read = {name: read_file(name, files[name]) for name in FILES if name in files}
-    findings = [*strangers, *(finding for each in read.values() for finding in each.findings)]
-    household = _assemble(read)
+    parts = {name: read(name, files[name]) for name in FILES if name in files}
+    findings = [*strangers, *(finding for each in parts.values() for finding in each.findings)]
+    household = _assemble(parts)
     if household:
-        findings += _spanning(household, read, files)
+        findings += _spanning(household, parts, files)
     if not household or any(finding.severity is Severity.ERROR for finding in findings):
         return Loaded(None, _bounded(findings))
     kept = {path: files[path] for path in sorted(files) if not folder.is_trust(path)}

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from desired_state.load import DesiredState
+    from desired_state.reading import ReadFile
 
 Files = Mapping[str, bytes]
 Judge = Callable[[Files, Files, int, frozenset[str]], "Judgement"]
@@ -52,7 +53,11 @@ def judge_files(before: Files, after: Files, edition: int, past: frozenset[str],
         return Judgement("high", (f"{which} cannot be read, so its risk counts as high",), judged=False)
     try:
         verdict = judge(states[0], states[1], edition, past_people=past, source=source)
-        alone = verdict if verdict.risk is Risk.LOW else judge(states[0], states[1], edition, past_people=past)
+        alone = (
+            verdict
+            if not source or verdict.risk is Risk.LOW
+            else judge(states[0], states[1], edition, past_people=past)
+        )
     except UnknownEdition:
         why = f"Its risk cannot be judged: edition {edition} of the risk rules is newer than this program"
         return Judgement("high", (why,), judged=False)
@@ -68,4 +73,11 @@ def _frozen(files: Files) -> tuple[tuple[str, bytes], ...]:
 def _load(files: tuple[tuple[str, bytes], ...]) -> DesiredState | None:
     from desired_state.load import load
 
-    return load(dict(files)).state
+    return load(dict(files), read=_read).state
+
+
+@lru_cache(maxsize=16)  # two households' files: what a change leaves alone is not read again
+def _read(name: str, content: bytes) -> ReadFile:
+    from desired_state.reading import read_file
+
+    return read_file(name, content)
