@@ -7,9 +7,10 @@ import re
 import pytest
 
 from renderers import APPLIANCE, Target, render
+from renderers.dnsmasq import DNSMASQ
 from renderers.dnsmasq_plan import FAULTS
 from renderers.plan import HomeNetwork, Link
-from tests.renderers.homes import BENCH, full, holm, household, plain
+from tests.renderers.homes import BENCH, alone, full, holm, household, plain
 
 MAIN, KIDS = "dnsmasq.service", "hearth-resolver@kids.service"
 
@@ -85,7 +86,7 @@ def test_a_home_without_dns_runs_nothing():
 def test_an_appliance_has_debians_place_and_its_network_compared():
     """The stock daemon finds its file by a link; the address is the operating system's to set and ours to compare."""
     plan = render(holm()).plan
-    assert plan.links == (Link("/etc/dnsmasq.conf", "dnsmasq/dnsmasq.conf"),)
+    assert alone(DNSMASQ, holm(), APPLIANCE).plan.links == (Link("/etc/dnsmasq.conf", "dnsmasq/dnsmasq.conf"),)
     assert plan.network == HomeNetwork("eth0", "192.168.10.2/24", "192.168.10.1")
 
 

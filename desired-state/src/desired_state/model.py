@@ -176,7 +176,7 @@ Level = Literal["read", "write"]
 
 
 class Share(Part):
-    """A shared folder, kept in /srv/shares/NAME."""
+    """A shared folder, kept in /srv/hearth/NAME."""
 
     description: Text
     """What lies in it."""

@@ -55,6 +55,8 @@ def _ask_one(probe: DhcpProbe | SmbProbe | SmtpProbe | AuthorityProbe, seconds: 
     match probe:
         case DhcpProbe():
             return _ask_dhcp(probe, seconds)
+        case SmbProbe():
+            return _ask_smb(probe, seconds)
         case SmtpProbe():
             return _ask_smtp(probe, seconds)
         case AuthorityProbe():
@@ -72,6 +74,8 @@ def in_words(name: str) -> tuple[str, str]:
             whom = f"The resolver of {group}"
         case ["dhcp", *_]:
             return "The home's DHCP server", "an address by DHCP"
+        case ["files"]:
+            return "The file server", "its shared folders"
         case ["mail", *_]:
             return "The home's mail relay", "mail is taken"
         case ["certificates"]:
@@ -227,6 +231,13 @@ def _ask_authority(probe: AuthorityProbe, seconds: float) -> ProbeResult:
     from reconciler import authority_probe
 
     ok, message = authority_probe.answers(probe, seconds=seconds)
+    return ProbeResult(probe.name, ok, message)
+
+
+def _ask_smb(probe: SmbProbe, seconds: float) -> ProbeResult:
+    from reconciler import smb_probe
+
+    ok, message = smb_probe.answers(probe, seconds=seconds)
     return ProbeResult(probe.name, ok, message)
 
 

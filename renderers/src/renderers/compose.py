@@ -8,10 +8,11 @@ from desired_state.model import Household
 from renderers.artifact import APPLIANCE, Artifact, File, Target
 from renderers.dnsmasq import DNSMASQ
 from renderers.plan import HomeNetwork, Plan
+from renderers.samba import SAMBA
 from renderers.service import Service
 from renderers.step_ca import STEP_CA
 
-SERVICES: tuple[Service, ...] = (DNSMASQ, STEP_CA)
+SERVICES: tuple[Service, ...] = (DNSMASQ, SAMBA, STEP_CA)
 """Every service that can be rendered, in the order in which their daemons start."""
 
 
