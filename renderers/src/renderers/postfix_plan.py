@@ -29,6 +29,8 @@ _LOG_PREFIX = r"^(?:\w+ +\d+ [\d:]+ \S+ postfix[\w/-]*\[\d+\]: )?"
 FAULTS = (rf"{_LOG_PREFIX}(?:fatal|panic): ", rf"{_LOG_PREFIX}warning: \S+: bad command startup")
 """How Postfix says that one of its programs cannot go on. Anchored: what a device says of itself is logged, too, but never first."""
 
+_HARMLESS = (r"\w+ =.*", r"\S+ +(?:inet|unix|unix-dgram) .*", r" +-o .*")
+"""What it read, said back. Its warnings begin with its own name and a colon."""
 _MASTER = "/usr/lib/postfix/sbin/master"
 _PRETEND = (
     'test "$(id -u)" = 0 || export UID_WRAPPER=1 UID_WRAPPER_ROOT=1 LD_PRELOAD=libuid_wrapper.so:libnss_wrapper.so; '
@@ -86,7 +88,7 @@ def units(_household: Household, target: Target) -> tuple[Unit, ...]:
 def checkers(_household: Household) -> tuple[Checker, ...]:
     """Return Postfix's own reading of both files, which warns of what it does not know; `postfix check` would not, and writes."""
     return tuple(
-        Checker(path, ("postconf", "-c", f"{{root}}/{FOLDER}", option), (r"[^:]*",))
+        Checker(path, ("postconf", "-c", f"{{root}}/{FOLDER}", option), _HARMLESS)
         for path, option in ((MAIN, "-n"), (MASTER, "-M"))
     )
 
