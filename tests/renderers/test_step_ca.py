@@ -12,7 +12,7 @@ from desired_state.scalars import seconds
 from renderers import APPLIANCE, step_ca
 from renderers.encode import RenderingError
 from renderers.plan import Authority, Folder
-from renderers.step_ca_reread import check
+from renderers.step_ca_reread import check, check_environment
 from tests.desired_state.households import households
 from tests.renderers.homes import BENCH, full, holm
 
@@ -79,17 +79,40 @@ def test_every_file_that_changes_restarts_the_daemon():
     """After SIGHUP a broken file would go unnoticed, so there is no reload."""
     (unit,) = step_ca.units(holm(), APPLIANCE)
     authority = step_ca.provisions(holm(), APPLIANCE)[0]
-    assert set(unit.restart) == {step_ca.CONF, authority.root, authority.certificate, authority.key}
+    files = step_ca.render(holm(), APPLIANCE).keys()
+    assert set(unit.restart) == {*files, authority.root, authority.certificate, authority.key}
     assert unit.reload == ()
 
 
+def test_names_are_looked_up_in_the_homes_own_resolver_whatever_the_systems_is():
+    """docs/install.md lets the Pi itself ask a resolver on the internet, which knows nothing of the home."""
+    files = step_ca.render(holm(), APPLIANCE)
+    assert files[step_ca.ENVIRONMENT].content == b"RESOLVER=--resolver=127.0.0.1:53\n"
+    assert "--resolver=127.0.0.1:53" in step_ca.units(holm(), APPLIANCE)[0].command
+
+
 def test_a_bench_asks_its_own_internet_where_the_names_are():
-    """The home's resolver gives addresses at which nobody is on a bench; an appliance needs no such word."""
+    """The home's resolver gives addresses at which nobody is on a bench."""
     (unit,) = step_ca.units(holm(), BENCH)
     assert f"--resolver=127.9.9.9:{BENCH.upstream_port}" in unit.command
-    assert not [word for word in step_ca.units(holm(), APPLIANCE)[0].command if word.startswith("--resolver")]
-    (alone,) = step_ca.units(holm().model_copy(update={"dns": None}), BENCH)
-    assert len(alone.command) == 2
+    assert set(step_ca.render(holm(), BENCH)) == {step_ca.CONF}
+
+
+@pytest.mark.parametrize("target", [APPLIANCE, BENCH])
+def test_a_home_without_dns_leaves_the_looking_up_to_the_system(target):
+    """There is no resolver of its own to name."""
+    home = holm().model_copy(update={"dns": None})
+    assert len(step_ca.units(home, target)[0].command) == 2
+    assert set(step_ca.render(home, target)) == {step_ca.CONF}
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"RESOLVER=--resolver=9.9.9.9:53\n", b"RESOLVER=--resolver=127.0.0.1:53\nPATH=/tmp\n"]
+)
+def test_an_environment_that_says_more_is_refused(content):
+    """A unit takes any variable, LD_PRELOAD among them."""
+    with pytest.raises(RenderingError):
+        check_environment(content)
 
 
 def test_a_bench_keeps_the_daemons_own_folder_below_its_root():

@@ -1,8 +1,8 @@
 """step-ca: certificates for the home's own names, by ACME (RFC 8555).
 
-Owns the one file, `ca.json`, and how it is run, probed and provided for. The authority itself, root, intermediate and keys, is made
-on the device. step-ca has no dry run and takes unknown keys in silence, so the file is built from encoded values alone and read
-again by `step_ca_reread`. Written for step-ca 0.19 (bookworm's library) and later.
+Owns `ca.json`, where names are looked up, and how it is run, probed and provided for. The authority itself, root, intermediate and
+keys, is made on the device. step-ca has no dry run and takes unknown keys in silence, so its file is built from encoded values alone
+and read again by `step_ca_reread`. Written for step-ca 0.19 (bookworm's library) and 0.20 (trixie's).
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from renderers.plan import Authority, AuthorityProbe, Folder, Probe, Provision, 
 from renderers.service import Service
 
 CONF = "step-ca/ca.json"
+ENVIRONMENT = "step-ca/env"
+"""For the unit on an appliance: where names are looked up."""
 UNIT = "hearth-ca.service"
 PROVISIONER = "acme"
 """Part of the address that devices are given: https://NAME:PORT/acme/acme/directory."""
@@ -32,7 +34,7 @@ _SHORTEST = "5m"
 
 
 def render(household: Household, target: Target) -> Mapping[str, File]:
-    """Return `ca.json` as canonical JSON. The household must have a `certificates` part."""
+    """Return `ca.json` as canonical JSON, and the unit's environment. The household must have a `certificates` part."""
     certificates = _certificates(household)
     content = {
         "address": _address(household, target),
@@ -46,7 +48,16 @@ def render(household: Household, target: Target) -> Mapping[str, File]:
     }
     written = json.dumps(content, sort_keys=True, indent=2, ensure_ascii=True).encode() + b"\n"
     step_ca_reread.check(written)
-    return {CONF: File(written)}
+    return {CONF: File(written), **_environment(household, target)}
+
+
+def _environment(household: Household, target: Target) -> dict[str, File]:
+    words = _resolver(household, target)
+    if target.name == "bench" or not words:
+        return {}
+    written = f"RESOLVER={' '.join(words)}\n".encode()
+    step_ca_reread.check_environment(written)
+    return {ENVIRONMENT: File(written)}
 
 
 def _certificates(household: Household) -> Certificates:
@@ -103,19 +114,21 @@ def units(household: Household, target: Target) -> tuple[Unit, ...]:
     command = ("step-ca", *_resolver(household, target), str(target.current / CONF))
     folder = str(_home(target))
     environment = (("HOME", folder), ("STEPPATH", folder)) if target.name == "bench" else ()
-    return (Unit(UNIT, command, restart=(CONF, *made), environment=environment),)
+    files = (CONF, *_environment(household, target))
+    return (Unit(UNIT, command, restart=(*files, *made), environment=environment),)
 
 
 def _resolver(household: Household, target: Target) -> tuple[str, ...]:
-    """Return where a bench's step-ca looks up the names that it issues for.
+    """Return where step-ca looks up the names that it issues for: in the home's own resolver, whatever the system's is.
 
-    A bench's resolver gives the devices' real addresses, at which nobody is; its internet can say where on loopback they are. An
-    appliance asks its own resolver, by its unit.
+    A bench's resolver gives the devices' real addresses, at which nobody is; its internet can say where on loopback they are.
     """
-    if target.name == "appliance" or household.dns is None:
+    if household.dns is None:
         return ()
+    if target.name == "appliance":
+        return (f"--resolver=127.0.0.1:{encode.number(target.port)}",)
     first = encode.address(household.dns.upstreams[0])
-    return (f"--resolver={target.address(str(first))}:{target.upstream_port}",)
+    return (f"--resolver={target.address(str(first))}:{encode.number(target.upstream_port)}",)
 
 
 def probes(household: Household, target: Target) -> tuple[Probe, ...]:

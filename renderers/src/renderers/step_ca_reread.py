@@ -1,4 +1,4 @@
-"""The last look at a rendered `ca.json`: parsed anew, it must have exactly the keys that we write, each with a value of its shape.
+"""The last look at rendered files: `ca.json` must have exactly the keys that we write, each with a value of its shape.
 
 step-ca itself takes unknown keys and unknown types of provisioners in silence. This stands behind the encoders: what can run
 programs or reach elsewhere (`kms`, `templates`, webhooks, other databases) has no place here, so a mistake becomes a
@@ -19,6 +19,7 @@ _NAME = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+"
 _PATH = r"(?:/[\w.+@~-]+(?: [\w.+@~-]+)*)+"
 _DURATION = r"[1-9][0-9]*[smh]"
 _TEXT = r".{1,200}"
+_ENVIRONMENT = rb"RESOLVER=--resolver=127\.0\.0\.1:[0-9]{1,5}\n"
 _MOST_ITEMS = 100
 
 _SHAPE: Mapping[str, Any] = {
@@ -51,6 +52,16 @@ def check(content: bytes) -> None:
     except (ValueError, RecursionError):
         raise RenderingError("ca.json is no JSON") from None
     _compare("ca.json", parsed, _SHAPE)
+
+
+def check_environment(content: bytes) -> None:
+    """Accept a unit's environment that names a resolver and says nothing else.
+
+    Raises:
+        RenderingError: it says something else.
+    """
+    if not re.fullmatch(_ENVIRONMENT, content):
+        raise RenderingError(f"the environment of step-ca may not be rendered so: {content!r:.120}")
 
 
 def _each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
