@@ -14,6 +14,7 @@ import pytest
 from desired_state.history import Repository
 from desired_state.trust import genesis_words, tree_sha256
 from desired_state.trust.contents import read_files
+from desired_state.trust.receipt import Receipt
 from desired_state.trust.tree import read_tree
 from reconciler.cli import hearth
 from reconciler.cli.page import cli_page
@@ -206,3 +207,34 @@ def test_every_decision_has_a_number_of_its_own() -> None:
 def test_the_page_of_commands_is_in_step() -> None:
     """docs/cli.md is what the commands say of themselves; script/generate writes it."""
     assert (TOP / "docs/cli.md").read_text("utf-8") == cli_page(hearth)
+
+
+def test_the_audit_checks_head_statements_and_receipts(person: dict[str, str], household: Path, tmp_path: Path) -> None:
+    """Where a home has them, stock ssh-keygen accepts both; one by another key ends the audit."""
+    script = """
+        ssh-keygen -q -t ed25519 -N '' -f ../clock; ssh-keygen -q -t ed25519 -N '' -f ../pi
+        echo "clock namespaces=\\"hearth-head\\" $(cut -d' ' -f1,2 ../clock.pub)" > trust/heads
+        echo "pi namespaces=\\"hearth-applied\\" $(cut -d' ' -f1,2 ../pi.pub)" > trust/devices
+        git checkout --quiet --orphan anew; git commit --quiet --all --message Begin; git branch --force main
+        git checkout --quiet main; hearth change add-person leo 'Leo Holm' --commit
+        hearth head sign --key ../clock
+    """
+    run(person, script, household)
+    genesis = run(person, "git rev-parse main^1", household).stdout.strip()
+    told = re.search(r"^id: (\S+)", (household / "household.yaml").read_text(), re.MULTILINE)
+    assert told
+    receipt = Receipt(told[1], genesis, genesis, "d" * 64, "0.1.0", 1_795_269_736)
+    (tmp_path / "text").write_bytes(receipt.text)
+    note = """
+        ssh-keygen -q -Y sign -n hearth-applied -f {key} text; cat text text.sig > receipt; rm text.sig
+        git -C household notes --ref=applied append -F ../receipt main^1
+    """
+    run(person, note.format(key="pi"), tmp_path)
+    (tmp_path / "good").mkdir()
+    said = audit(person, household, tmp_path / "good")
+    assert 'Good "hearth-head" signature for clock' in said
+    assert 'Good "hearth-applied" signature for pi' in said
+    assert "Hearth-Time: 2026-11-21T14:02:16Z" in said
+    run(person, note.format(key="clock"), tmp_path)
+    (tmp_path / "bad").mkdir()
+    assert not audit(person, household, tmp_path / "bad", check=False).endswith("ended with 0")
