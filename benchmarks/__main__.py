@@ -31,8 +31,10 @@ _NOTES = {
     "`ansible-pull -o` ends when there is no new commit; without it the playbook is played, and changes nothing.",
     "change": "The agent is asked for a pass after a push; the time runs until the main resolver answers `NXDOMAIN`. The CPU time is that "
     "of the agent and of all that it starts until the change is confirmed: the fetch, the checkers in their cage, the probes.",
-    "verify": "A self-hosted home; each commit changes one file and is signed with ssh-ed25519. `git log --show-signature` checks the same "
-    "signatures and none of the other rules.",
+    "verify": "First a self-hosted home, each of whose commits changes one file and is signed with ssh-ed25519. Then a reviewed one: a "
+    "proposal, an approval and a merge for each change of the names, judged for its risk. `git log --show-signature` checks the same "
+    "signatures (of the second home the merges', beside as many that it does not look at) and none of the other rules. The peak includes "
+    "what the kernel maps of the history's pack.",
 }
 
 

@@ -42,9 +42,9 @@ def calm(*_: object) -> Judgement:
     return Judgement("low", ("Something small",))
 
 
-def judged(risk: str, *, readable: bool = True) -> Callable[..., Judgement]:
+def judged(risk: str, *, readable: bool = True, by_itself: str | None = None) -> Callable[..., Judgement]:
     """Return a judge who always says `risk`."""
-    return lambda *_: Judgement(risk, ("The household cannot be read",), judged=readable)
+    return lambda *_: Judgement(risk, ("The household cannot be read",), judged=readable, by_itself=by_itself)
 
 
 class Home:

@@ -8,12 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from desired_state.trust.approval_text import ApprovedArtifact, approval_text
-from desired_state.trust.commit import Person, compose
+from desired_state.trust.commit import Parts, Person, compose
 from desired_state.trust.contents import trust_in
 from desired_state.trust.judging import Judge, Judgement, judge_files
 from desired_state.trust.merge import read_signed, read_unsigned
 from desired_state.trust.objects import Objects
 from desired_state.trust.policy import Asked
+from desired_state.trust.refusal import SHORT, Refused
 from desired_state.trust.revision import Anchor
 from desired_state.trust.stand import Stand, Walk
 from desired_state.trust.tree import check_shape, read_tree, tree_sha256_of
@@ -55,6 +56,17 @@ class Draft:
         return compose(self.tree, (self.base, approval), person, person, f"{subject}\n".encode())
 
 
+def check_stands_on(proposal: Parts, base: str) -> None:
+    """Rule 4: B is one commit on P.
+
+    Raises:
+        Refused: it stands on something else.
+    """
+    if proposal.parents != (base,):
+        why = f"is not one commit on {base[:SHORT]}"
+        raise Refused(4, "NotOneChange", why, "Make one commit of it, on main as it stands.", commit=proposal.oid)
+
+
 def draft(objects: Objects, base: str, proposal: str, *, judge: Judge = judge_files) -> Draft:
     """Look at a proposal on a verified base: nothing of the proposal itself is trusted or needed but its files.
 
@@ -64,6 +76,7 @@ def draft(objects: Objects, base: str, proposal: str, *, judge: Judge = judge_fi
     before = read_tree(objects, read_signed(objects, base).tree)
     trust = trust_in(objects, before)
     parts = read_unsigned(objects, proposal)
+    check_stands_on(parts, base)
     tree = read_tree(objects, parts.tree, before)
     check_shape(tree)
     walk = Walk(objects, Anchor(trust.policy.household, ""), judge)

@@ -65,6 +65,7 @@ def verify(
     waiting = iter(way.line[-2::-1] if stand else way.line[::-1])
     steps: tuple[Step, ...] = ()
     while batch := tuple(islice(waiting, BATCH)):
+        steps = ()  # the last batch's are told already: two at a time would take twice the memory
         stand, steps = _verify_batch(walk, batch, stand, way.dropped)
         if on_batch:
             on_batch(stand.commit, steps)
