@@ -21,6 +21,7 @@ from desired_state.folder import read_folder
 from desired_state.history import Repository
 from desired_state.load import load as load_household
 from desired_state.trust import Anchor, Refused, verify
+from desired_state.trust.receipt import read_receipt
 from reconciler.clock import SystemClock
 from reconciler.errors import HearthError, Misused, Transient
 from reconciler.generation import Generations
@@ -42,7 +43,18 @@ MISSES_PER_RESTART = 2
 """How many questions in a row, ten a second, a restart of the main resolver may cost: 0.2 s. Measured: one at most, see docs/testing.md."""
 TOKEN = "hunter2-of-the-git-host"
 _MAIN_UNIT = "dnsmasq.service"
-_IN_STATE = {"generations", "current", "journal.json", "keys", "outbox", "repo.git", "incoming", "replaced"}
+_IN_STATE = {
+    "generations",
+    "current",
+    "journal.json",
+    "keys",
+    "outbox",
+    "repo.git",
+    "incoming",
+    "replaced",
+    "receipts",
+    "freshness.json",
+}
 
 
 class HomeBench(Bench):
@@ -271,8 +283,15 @@ class HomeRoad:
         drafts = {path.name for path in paths.state.glob(".*.????????")}
         assert {path.name for path in paths.state.iterdir()} <= _IN_STATE | drafts, "I8: something piles up"
         assert len(drafts) <= 2, "I8: drafts pile up"
+        self._receipts_given(paths, state)
         packs = list(paths.incoming.rglob("*.pack"))
         assert len(packs) <= 1, "I8: fetched objects pile up"  # one is dropped by the next fetch
+
+    def _receipts_given(self, paths: Paths, state: Journal) -> None:
+        """One whole receipt for each confirmed attempt that is remembered, and no other file."""
+        given = [read_receipt(path.read_bytes())[0] for path in sorted(paths.receipts.iterdir())]
+        proved = [one.revision for one in state.attempts if one.ending is Ending.CONFIRMED]
+        assert [one.commit for one in given] == proved, "I7: not one receipt for each confirmed change"
 
     def _listener(self) -> subprocess.Popen[bytes]:
         where = (MAIN, str(self.bench.port), "tv.home.arpa", str(self.bench.folder / "asked"))
