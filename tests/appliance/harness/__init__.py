@@ -2,7 +2,7 @@
 
 from .appliance import Appliance
 from .network import UPSTREAMS, WEB, Failed, Home, Namespace, finish, until
-from .rootfs import CHECKOUT, PYTHON_OF, STAGE, appliance_layers, debian_layers, wheels
+from .rootfs import CHECKOUT, PYTHON_OF, STAGE, appliance_layers, debian_layers, step_ca, wheels
 
 __all__ = [
     "CHECKOUT",
@@ -17,6 +17,7 @@ __all__ = [
     "appliance_layers",
     "debian_layers",
     "finish",
+    "step_ca",
     "until",
     "wheels",
 ]

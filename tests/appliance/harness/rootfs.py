@@ -51,6 +51,12 @@ def wheels(folder: Path, *, for_python: str | None = None) -> str:
     return _fingerprint([folder / "requirements.txt"])
 
 
+def step_ca(program: Path) -> Path:
+    """Put step-ca at `program`, for any Debian; the first time on a machine it is built, in a minute or two."""
+    _step([CHECKOUT / "script/build-step-ca", program])
+    return program
+
+
 def _daemons_layer(release: str) -> Path:
     recipe = [
         STAGE / "build-rootfs",
@@ -67,11 +73,13 @@ def _daemons_layer(release: str) -> Path:
 def _hearth_layer(daemons: Path) -> Path:
     recipe = [CHECKOUT / "script/install", *sorted((STAGE / "01-hearth").rglob("*"))]
     with tempfile.TemporaryDirectory() as folder:
-        made = wheels(Path(folder))
+        made, program = wheels(Path(folder)), step_ca(Path(folder) / "step-ca")
+        recipe.append(program)
         layer = cache() / f"hearth-{_digest([daemons.name, made, _fingerprint(recipe)])}.squashfs"
         if not layer.exists():
             wheels(Path(folder), for_python=PYTHON_OF["trixie"])
-            _step([_here("build-layer"), daemons, layer, "01-hearth"], HEARTH_WHEELS=folder)
+            carried = {"HEARTH_WHEELS": folder, "HEARTH_STEP_CA": str(program)}
+            _step([_here("build-layer"), daemons, layer, "01-hearth"], **carried)
     return layer
 
 
@@ -83,7 +91,7 @@ def _step(argv: list[Path | str], **environment: str) -> None:
     # pip's own settings are the host's: its folders and certificates mean nothing inside the appliance.
     inherited = (
         os.environ
-        if argv[0] == CHECKOUT / "script/wheels"
+        if argv[0] != _here("build-layer")
         else {k: v for k, v in os.environ.items() if not k.startswith("PIP_")}
     )
     done = subprocess.run(
