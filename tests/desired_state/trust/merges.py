@@ -7,9 +7,12 @@ Anna and Jens own the home; Anna, Jens and Mia approve; in reviewed mode the ser
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
+
+import pytest
 
 from desired_state import sshsig
-from desired_state.trust import ApprovedArtifact, approval_text
+from desired_state.trust import ApprovedArtifact, Refused, Step, approval_text
 from desired_state.trust.commit import read_parts, with_signature
 from desired_state.trust.contents import household_files, trust_files
 from desired_state.trust.tree import read_tree, tree_sha256
@@ -133,3 +136,22 @@ def trust_changed(
     mode = "reviewed" if b"mode: reviewed" in files_of(home, base)["trust/policy.yaml"] else "self-hosted"
     new = {"trust/policy.yaml": policy(**{"mode": mode, "version": 2, **parts}), **(files or {})}
     return changed(home, base, approvers=approvers, by=by, proposer=proposer, risk=f"trust/{edition}", files=new)
+
+
+def refusal(home: Home, tip: str, floor: str | None = None, **options: Any) -> Refused:
+    """Verify and return the refusal, which names the commit on main."""
+    with pytest.raises(Refused) as refused:
+        home.verify(tip, floor, **options)
+    assert refused.value.commit == tip
+    return refused.value
+
+
+def reason(home: Home, tip: str, **options: Any) -> tuple[int, str]:
+    """Return the rule and the reason of a refusal."""
+    refused = refusal(home, tip, **options)
+    return refused.rule, refused.reason
+
+
+def last(home: Home, tip: str, **options: Any) -> Step:
+    """Verify and return the last step."""
+    return home.verify(tip, **options).steps[-1]

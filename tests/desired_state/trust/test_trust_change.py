@@ -15,14 +15,16 @@ from tests.desired_state.trust.merges import (
     begin,
     changed,
     files_of,
+    last,
     merge,
     passkeys_of,
     policy,
     propose,
+    reason,
+    refusal,
     text,
     trust_changed,
 )
-from tests.desired_state.trust.test_approvals import last, reason, refusal
 
 TERMINAL = policy(version=2, high=(1, 1), more=PASSKEYS)
 
