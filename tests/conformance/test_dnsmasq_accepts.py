@@ -26,7 +26,7 @@ def test_dnsmasq_accepts_every_home(dnsmasq, home, target):
         for path, file in artifact.files.items():
             (Path(folder) / path).parent.mkdir(parents=True, exist_ok=True)
             (Path(folder) / path).write_bytes(file.content)
-        for checker in artifact.plan.checkers:
+        for checker in (each for each in artifact.plan.checkers if each.command[0] == "dnsmasq"):
             command = [part.replace("{root}", folder) for part in checker.command]
             done = subprocess.run([dnsmasq, *command[1:]], capture_output=True, text=True, check=False)
             assert (done.returncode, done.stdout + done.stderr) == (0, "dnsmasq: syntax check OK.\n")

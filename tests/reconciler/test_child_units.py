@@ -273,6 +273,13 @@ def stranger() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
+def test_a_leftover_is_known_whichever_shell_became_it(stranger: subprocess.Popen[bytes]):
+    """A daemon that is started through a shell shows the end of its command line alone."""
+    through = ("sh", "-c", 'exec "$0" "$@"', "sleep", "1000")
+    assert Identity(stranger.pid, started(stranger.pid), through).lives()
+    assert not Identity(stranger.pid, started(stranger.pid), (*through, "1")).lives()
+
+
 @pytest.mark.parametrize("wrong", ["started", "command"])
 def test_a_process_that_only_has_the_number_of_a_leftover_is_left_alone(
     tmp_path: Path, stranger: subprocess.Popen[bytes], wrong: str

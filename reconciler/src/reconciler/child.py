@@ -38,10 +38,14 @@ class Identity:
     command: tuple[str, ...]
 
     def lives(self) -> bool:
-        """Whether exactly this process runs. It may be on its way through setpriv, so the end of the line counts."""
+        """Whether exactly this process runs.
+
+        It may be on its way through setpriv, or have gone through a shell of its own: so one line may be the end of the other.
+        """
         try:
-            line = Path(f"/proc/{self.pid}/cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
-            return started(self.pid) == self.started and tuple(line[-len(self.command) :]) == self.command
+            line = tuple(Path(f"/proc/{self.pid}/cmdline").read_bytes().decode(errors="replace").split("\0")[:-1])
+            both = min(len(line), len(self.command))
+            return started(self.pid) == self.started and both > 0 and line[-both:] == self.command[-both:]
         except OSError:
             return False
 

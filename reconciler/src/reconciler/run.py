@@ -30,6 +30,8 @@ _PACKAGES = {
     "git": "git",
     "ip": "iproute2",
     "journalctl": "systemd",
+    "master": "postfix",
+    "postconf": "postfix",
     "setpriv": "util-linux",
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",

@@ -8,11 +8,12 @@ from desired_state.model import Household
 from renderers.artifact import APPLIANCE, Artifact, File, Target
 from renderers.dnsmasq import DNSMASQ
 from renderers.plan import HomeNetwork, Plan
+from renderers.postfix import POSTFIX
 from renderers.samba import SAMBA
 from renderers.service import Service
 from renderers.step_ca import STEP_CA
 
-SERVICES: tuple[Service, ...] = (DNSMASQ, SAMBA, STEP_CA)
+SERVICES: tuple[Service, ...] = (DNSMASQ, SAMBA, POSTFIX, STEP_CA)
 """Every service that can be rendered, in the order in which their daemons start."""
 
 
