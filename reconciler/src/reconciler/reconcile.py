@@ -109,7 +109,7 @@ def reconcile(home: Home, *, wait: bool = True) -> Outcome:
     began = home.clock.now()
     seen = Pass()
     _stage(seen, lambda: _recall(home))
-    _stage(seen, lambda: _give_receipt(home, seen))  # one that a power cut kept from us, before a newer change takes its place
+    _stage(seen, lambda: _give_receipt(home, seen))  # what a power cut kept from us
     _stage(seen, lambda: _follow_source(home, seen))
     _stage(seen, lambda: _look_for_newest(home, seen))
     _stage(seen, lambda: _restore(home))
