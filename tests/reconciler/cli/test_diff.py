@@ -64,13 +64,17 @@ def test_two_folders_need_no_repository(tmp_path: Path, hearth: Hearth, monkeypa
     assert said.json["before"]["digest"] == said.json["after"]["digest"]
 
 
-def test_a_change_of_trust_is_seen(family: Path, hearth: Hearth) -> None:
+def test_a_change_of_trust_is_seen(family: Path, hearth: Hearth, git: Git) -> None:
     """It is no statement about the home, and weighs most."""
     owners = Path("trust/owners")
-    owners.write_text(owners.read_text() + "# a note\n")
+    owners.write_text(owners.read_text() + owners.read_text().replace("anna", "jens").replace("AAAAI", "BBBBI"))
     said = hearth("diff", "--json")
     assert (said.code, said.json["risk"]) == (1, "trust")
     assert said.json["changes"][0]["sentence"] == "Who may change this home: trust/owners"
+    git("checkout", "trust/owners")
+    owners.write_text(owners.read_text() + "# a note\n")
+    said = hearth("diff", "--json")
+    assert said.json["changes"][0]["sentence"] == "trust/ is written otherwise, and says the same"
 
 
 def test_a_plain_folder_says_nothing_about_trust(family: Path, hearth: Hearth) -> None:

@@ -5,6 +5,7 @@ For whoever approves and merges: a command, a page. Signs nothing, writes nothin
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from desired_state.trust.approval_text import ApprovedArtifact, approval_text
@@ -19,6 +20,7 @@ from desired_state.trust.revision import Anchor
 from desired_state.trust.stand import Stand, Walk
 from desired_state.trust.tree import check_shape, read_tree, tree_sha256_of
 from desired_state.trust.walk import judge_change
+from desired_state.trust.wording import trust_sentences
 
 SUBJECT_LIMIT = 200
 """Characters of a merge's first line."""
@@ -52,7 +54,8 @@ class Draft:
 
     def merge(self, approval: str, person: Person) -> bytes:
         """Return the commit that merges it; `approval` is the last one. Its subject is the change's first sentence."""
-        subject = (self.judgement.sentences or ("A change",))[0][:SUBJECT_LIMIT]
+        first = (self.judgement.sentences or ("A change",))[0]
+        subject = re.sub(r"^[-+~] ", "", first)[:SUBJECT_LIMIT]
         return compose(self.tree, (self.base, approval), person, person, f"{subject}\n".encode())
 
 
@@ -83,7 +86,7 @@ def draft(objects: Objects, base: str, proposal: str, *, judge: Judge = judge_fi
     if tree.trust_id == before.trust_id:
         judgement = judge_change(walk, Stand(base, before, trust), tree)
     else:
-        judgement = Judgement("trust", ("Who is trusted changes",))
+        judgement = Judgement("trust", trust_sentences(trust, trust_in(objects, tree)))
     sums = {path: blob.sha256 for path, blob in walk.files(tree).items()}
     return Draft(
         trust.policy.household,

@@ -38,6 +38,7 @@ from desired_state.trust.stand import Stand, Walk
 from desired_state.trust.tree import Tree, check_shape, read_tree
 from desired_state.trust.trust_change import check_leaves_nothing, check_trust_change
 from desired_state.trust.trust_files import TrustFiles
+from desired_state.trust.wording import trust_sentences
 
 BATCH = 1_000
 """Commits that are verified all or none; the floor is made durable after each batch."""
@@ -252,9 +253,9 @@ def explain(objects: Objects, step: Step, *, judge: Judge = judge_files) -> Judg
         return step.judgement
     if step.parent is None:
         return Judgement("trust", ("The home begins",))
-    if step.kind in ("trust change", "return"):
-        return Judgement("trust", ("Who is trusted changes",))
     before, after = (read_tree(objects, read_signed(objects, oid).tree) for oid in (step.parent, step.commit))
+    if step.kind in ("trust change", "return"):
+        return Judgement("trust", trust_sentences(trust_in(objects, before), trust_in(objects, after)))
     walk = Walk(objects, Anchor("", ""), judge)
     return judge_change(walk, Stand(step.parent, before, trust_in(objects, before)), after)
 

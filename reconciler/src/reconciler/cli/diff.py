@@ -105,9 +105,7 @@ def compare(before: Side, after: Side, target: Target) -> Comparison:
     """Compare two households in their own terms, and as rendered for `target`."""
     shown, risk, reasons = _judged(before, after)
     if before.state and before.trust != after.trust:
-        paths = sorted({*before.trust, *after.trust})
-        changed = ", ".join(path for path in paths if before.trust.get(path) != after.trust.get(path))
-        shown.append({"kind": "trust", "mark": "~", "sentence": f"Who may change this home: {changed}"})
+        shown.extend({"kind": "trust", "mark": "~", "sentence": each} for each in _trust_sentences(before, after))
         risk, reasons = "trust", ("it changes trust/",)
     files = [_rendered(side, target) for side in (before, after)]
     return Comparison(
@@ -138,6 +136,17 @@ def _judged(before: Side, after: Side) -> tuple[list[Row], str, tuple[str, ...]]
         raise Misused("UnknownEdition", f"{str(unknown)[:1].upper()}{str(unknown)[1:]}.") from None
     shown = rows(verdict.changes, before.state.household, after.state.household)
     return list(shown), str(verdict.risk), verdict.reasons
+
+
+def _trust_sentences(before: Side, after: Side) -> tuple[str, ...]:
+    from desired_state.trust.wording import trust_sentences
+
+    old, new = read_trust(before.files), read_trust(after.files)
+    if old and new:
+        return trust_sentences(old, new)
+    paths = sorted({*before.trust, *after.trust})
+    changed = ", ".join(path for path in paths if before.trust.get(path) != after.trust.get(path))
+    return (f"Who may change this home: {changed}",)
 
 
 def _rendered(side: Side, target: Target) -> tuple[str | None, dict[str, bytes]]:

@@ -53,14 +53,14 @@ def unified(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> dict[str
     return {path: unified_difference(path, before.get(path), after.get(path)) for path in paths}
 
 
-def show_difference(path: str, text: str) -> None:
-    """Print one file's difference, coloured where a terminal wants it; a very long one is cut, and says so."""
+def show_difference(path: str, text: str, *, whole: bool = False) -> None:
+    """Print one file's difference, coloured where a terminal wants it; a very long one is cut, and says so, unless `whole`."""
     say()
     say(styled(path, "bold"))
-    whole = text.split("\n")[:-1]
-    lines = list(dropwhile(lambda line: not line.startswith(("@", "Binary")), whole))
-    for line in lines[:_LINES_SHOWN]:
+    lines = list(dropwhile(lambda line: not line.startswith(("@", "Binary")), text.split("\n")[:-1]))
+    most = len(lines) if whole else _LINES_SHOWN
+    for line in lines[:most]:
         style = _STYLES.get(line[:1])
         say(styled(line, style) if style else line)
-    if len(lines) > _LINES_SHOWN:
-        say(styled(f"... and {len(lines) - _LINES_SHOWN} more lines: --json has all of them", "dim"))
+    if len(lines) > most:
+        say(styled(f"... and {len(lines) - most} more lines: --json has all of them", "dim"))
