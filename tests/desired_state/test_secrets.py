@@ -25,6 +25,7 @@ from desired_state.secrets import (
     is_recipient,
     person_secrets,
     read_envelope,
+    recovery_recipients,
     service_secrets,
 )
 from desired_state.trust.tree import SECRET_LIMIT
@@ -239,6 +240,15 @@ def test_recipients_are_told_from_other_words() -> None:
     assert is_recipient(own)
     for text in (str(KEYS[0]), own.upper(), own + "q", own[:-1], "age1pq" + own, own + "\n", ""):
         assert not is_recipient(text)
+
+
+def test_recovery_keys_are_those_below_a_comment_that_says_so() -> None:
+    """Stock age reads the same file and skips the comments."""
+    pi, owners, second = (str(key.to_public()) for key in KEYS[:3])
+    text = f"# the Pi\n{pi}\n# recovery, in the safe\n{owners}\n# recovery\n{second}\n# recovery\n"
+    assert recovery_recipients(text.encode()) == (owners, second)
+    for none in (f"# recovery\n\n{pi}\n", f"{pi}\n# recovery\n", "# recovery\nage1\n", f"recovery\n{pi}\n", "\xff"):
+        assert recovery_recipients(none.encode("latin-1")) == ()
 
 
 # --- a household's ----------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from desired_state.words import as_words
@@ -195,6 +196,12 @@ def _unpadded(text: bytes, size: int) -> None:
 def is_recipient(text: str) -> bool:
     """Whether `text` looks like an X25519 recipient of age: `age1` and 58 characters of Bech32 (BIP 173)."""
     return _RECIPIENT.fullmatch(text) is not None
+
+
+def recovery_recipients(recipients: bytes) -> tuple[str, ...]:
+    """Return the owners' recovery keys in trust/recipients: each stands right below a comment that begins with `# recovery`."""
+    lines = recipients.decode("utf-8", "replace").split("\n")
+    return tuple(line for above, line in pairwise(lines) if above.startswith("# recovery") and is_recipient(line))
 
 
 def secret_words(sha256: str) -> str:

@@ -35,6 +35,7 @@ _COMMANDS = {
     "status": ("status", "Why am I on this revision?"),
     "history": ("status", "What happened here."),
     "doctor": ("doctor", "What is missing or in the way, and the remedy."),
+    "recovery": ("recovery", "Save what cannot be made a second time, and put it back."),
     "suspend": ("steer", "Pause applying; always for a time and a reason."),
     "resume": ("steer", "End a pause."),
     "rollback": ("steer", "Go back to the generation before, and pause."),
