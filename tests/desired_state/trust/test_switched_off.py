@@ -150,6 +150,40 @@ def empty_merge(home: Home) -> tuple[str, str | None]:
     ), None
 
 
+def nobody(home: Home) -> tuple[str, str | None]:
+    """A merged proposal without approval, where the class asks for 0 people."""
+    merges.begin(home, "self-hosted", low=(0, 0))
+    return merges.changed(home, home.genesis, approvers=(), by="anna"), None
+
+
+def nine(home: Home) -> tuple[str, str | None]:
+    """More approvals than anybody reads."""
+    merges.begin(home)
+    people = tuple(f"person{number}" for number in range(9))
+    home.trust["trust/approvers"] = lines_of(*people)
+    home.begin()
+    return merges.changed(home, home.genesis, approvers=people), None
+
+
+def second_parent(home: Home) -> tuple[str, str | None]:
+    """An approval that brings another line of history along."""
+    merges.begin(home)
+    side = merges.propose(home, home.genesis, {"README.md": b"side"})
+    proposal = merges.propose(home, home.genesis, {"README.md": b"new"})
+    message, tree = merges.text(home, home.genesis, proposal), merges.tree_of(home, proposal)
+    return merges.merge(home, home.genesis, merges.write(home, tree, (proposal, side), message, "jens")), None
+
+
+def forged_proposer(home: Home) -> tuple[str, str | None]:
+    """A proposal that claims to be Anna's, and is not signed by her."""
+    merges.begin(home)
+    tree = home.repository.write_tree({**home.trust, **PLAIN, "README.md": b"new"})
+    payload = home.payload(tree, (home.genesis,))
+    forged = home.write(with_signature(payload, sshsig.sign(b"another", "git", key_of("anna"))))
+    approval = merges.approve(home, forged, merges.text(home, home.genesis, forged))
+    return merges.merge(home, home.genesis, approval), None
+
+
 # --- rule 7
 
 
@@ -215,13 +249,17 @@ def raised_epoch(home: Home) -> tuple[str, str | None]:
     return merges.trust_changed(home, home.genesis, epoch=2), None
 
 
-CASES: list[tuple[int, ModuleType, str, Callable[..., object], Attack]] = [
+CASES: list[tuple[int, ModuleType, str, object, Attack]] = [
     (1, merge, "check_bytes", _nothing, extra_header),
     (2, walk, "check_signature", _first_key, stranger),
     (2, walk, "check_merger", _nothing, wrong_role),
     (3, walk, "check_leaves_nothing", _nothing, fork),
     (3, trust_change, "check_leaves_nothing", _nothing, old_trust_change),
+    (4, merge, "check_one_parent", _nothing, second_parent),
+    (4, merge, "MOST_APPROVALS", 9, nine),
+    (4, approvals, "check_somebody_approved", _nothing, nobody),
     (4, approvals, "check_same_files", _nothing, extra_commit),
+    (2, approvals, "_proposer", _nothing, forged_proposer),
     (4, approvals, "check_texts", _nothing, other_purpose),
     (2, approvals, "check_signature", _first_key, unknown_approver),
     (4, approvals, "check_different", _nothing, twice),
@@ -257,7 +295,7 @@ def test_an_attack_is_refused_by_its_rule_and_gets_through_without_it(
     rule: int,
     module: ModuleType,
     check: str,
-    off: Callable[..., object],
+    off: object,
     attack: Attack,
 ) -> None:
     """A check that cannot fail would be a defect."""

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from desired_state.trust.approval_text import approval_text, check_text, claimed_risk, read_artifact
 from desired_state.trust.commit import Commit, Parts, printable, with_its_signature
 from desired_state.trust.judging import Judgement
-from desired_state.trust.merge import HOW_TO_MERGE, Chain, check_same_files, inside, read_chain, trailer
+from desired_state.trust.merge import (
+    HOW_TO_MERGE,
+    Chain,
+    check_same_files,
+    check_somebody_approved,
+    inside,
+    read_chain,
+    trailer,
+)
 from desired_state.trust.people import Key
 from desired_state.trust.policy import Policy
 from desired_state.trust.quorum import check_different, check_people, check_terminal, enough, uncounted
@@ -44,6 +52,7 @@ def check_approvals(walk: Walk, commit: Commit, tree: Tree, before: Stand, judge
     trust = before.trust
     check_has_approvals(commit, trust.policy, judgement)
     chain = read_chain(walk.objects, commit, before.commit)
+    check_somebody_approved(chain)
     check_same_files(commit, chain)
     check_changes_something(tree, before)
     named = judgement.named if judgement.judged else claimed_by_all(chain, trust.policy)

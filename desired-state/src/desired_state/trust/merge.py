@@ -63,35 +63,61 @@ def read_chain(objects: Objects, merge: Commit, base: str) -> Chain:
     """Rule 4: take apart what `merge`, a commit with two parents, merges onto `base`, which the walk made its first.
 
     Raises:
-        Refused: it is not exactly one to eight approvals on one proposal on the base.
+        Refused: it is not one proposal on the base with at most eight approvals upon it.
     """
     line = [_part(objects, merge.parents[1])]
     while line[-1].parents != (base,):
-        check_goes_on(line, base)
+        check_base(line[0], base)
+        check_one_parent(line[-1])
+        check_length(line)
         line.append(_part(objects, line[-1].parents[0]))
     *approvals, proposal = line
-    if not approvals:
-        raise Refused(4, "NoApproval", "merges a change that nobody has approved", HOW_TO_MERGE)
     return Chain(tuple(reversed(approvals)), proposal)
 
 
-def check_goes_on(line: list[Parts], base: str) -> None:
-    """Rule 4: below a commit that does not stand on P there is one more, and at most eight are approvals.
+def check_base(top: Parts, base: str) -> None:
+    """Rule 4: an approval that names its base names P. The text is compared later; here it says best what is wrong.
 
     Raises:
-        Refused: a merge or a beginning amid the approvals, or P is not under them.
+        Refused: it names another.
     """
-    named = named_base(line[0].message)
+    named = named_base(top.message)
     if named not in (base, None):
-        raise inside(other_base(named), line[0].oid)
-    if len(line[-1].parents) != 1:
-        why = f"rests on {line[-1].oid[:SHORT]}, which is no single step from the commit before"
+        raise inside(other_base(named), top.oid)
+
+
+def check_one_parent(part: Parts) -> None:
+    """Rule 4: approvals and the proposal have one parent each.
+
+    Raises:
+        Refused: a merge, or a beginning.
+    """
+    if len(part.parents) != 1:
+        why = f"rests on {part.oid[:SHORT]}, which is no single step from the commit before"
         raise Refused(4, "NotOneLine", why, HOW_TO_MERGE)
+
+
+def check_length(line: list[Parts]) -> None:
+    """Rule 4: at most eight approvals, and P under them.
+
+    Raises:
+        Refused: there are more commits than that.
+    """
     if len(line) > MOST_APPROVALS:
         why = (
             f"rests on more than {MOST_APPROVALS} approvals of one proposal, or on another base than the commit before"
         )
         raise Refused(4, "NotOneLine", why, HOW_TO_MERGE)
+
+
+def check_somebody_approved(chain: Chain) -> None:
+    """Rule 4: at least one approval, also where the policy asks for none.
+
+    Raises:
+        Refused: the proposal itself is merged.
+    """
+    if not chain.approvals:
+        raise Refused(4, "NoApproval", "merges a change that nobody has approved", HOW_TO_MERGE)
 
 
 def check_same_files(merge: Commit, chain: Chain) -> None:
@@ -100,9 +126,10 @@ def check_same_files(merge: Commit, chain: Chain) -> None:
     Raises:
         Refused: one of them holds other files.
     """
-    if chain.approvals[-1].tree != merge.tree:
+    top, *below = (*reversed(chain.approvals), chain.proposal)
+    if top.tree != merge.tree:
         raise Refused(4, "OtherTree", "merges other files than were approved", HOW_TO_MERGE)
-    for part in (*chain.approvals, chain.proposal):
+    for part in below:
         if part.tree != merge.tree:
             why = f"rests on more than one change (of them {part.oid[:SHORT]}), and people approve one"
             raise Refused(4, "NotOneChange", why, "Make one commit of the proposal, and let it be approved again.")

@@ -19,7 +19,7 @@ from desired_state.trust.approvals import (
 from desired_state.trust.commit import Commit
 from desired_state.trust.contents import trust_in
 from desired_state.trust.line import forked
-from desired_state.trust.merge import Chain, check_same_files, read_chain
+from desired_state.trust.merge import Chain, check_same_files, check_somebody_approved, read_chain
 from desired_state.trust.people import Key
 from desired_state.trust.policy import Policy
 from desired_state.trust.quorum import check_can_be_met, check_different, check_people, check_terminal, uncounted
@@ -56,6 +56,7 @@ def check_trust_change(walk: Walk, commit: Commit, tree: Tree, before: Stand, ke
     returns = check_epoch(new.policy, before)
     check_merger(key, old.owners, "an owner")
     chain = read_chain(walk.objects, commit, before.commit)
+    check_somebody_approved(chain)
     check_same_files(commit, chain)
     check_texts(chain, text_of(walk, tree, before), f"trust/{old.policy.risk_rules}")
     approved = check_owners(chain, signed_by(commit, key, old), old)
