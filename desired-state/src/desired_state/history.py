@@ -177,6 +177,26 @@ class Repository:
             target = self._git.lookup_reference("HEAD").target
         return target if isinstance(target, str) and target.startswith("refs/heads/") else None
 
+    def references(self, prefix: str) -> dict[str, str]:
+        """Return the references below `prefix` (like `refs/heads/`) that stand on an object, by name in order, and where.
+
+        Raises:
+            HistoryError: they cannot be read.
+        """
+        with _said(f"the references below {prefix} cannot be read"):
+            names = sorted(name for name in self._git.references if name.startswith(prefix))
+            found = {name: self._git.references[name].target for name in names}
+        return {name: str(target) for name, target in found.items() if isinstance(target, pygit2.Oid)}
+
+    def stand_on(self, branch: str) -> None:
+        """Put HEAD on a branch by its full name; the index and the working folder stay as they are.
+
+        Raises:
+            HistoryError: there is no such branch, or HEAD cannot be written.
+        """
+        with _said(f"HEAD cannot be put on {branch}"):
+            self._git.set_head(branch)
+
     def resolve(self, revision: str) -> str:
         """Return the commit that a person means by `revision`: an id, its beginning, a branch, a tag, `main~2`.
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,58 +31,58 @@ SIGNING_SECONDS = 180
 class SigningKey:
     """A key to sign with: the file of its private or public half, or its public line if the agent holds it.
 
-    `folder` is where a relative file is looked for.
+    `folder` is where a relative file is looked for, `program` what signs in place of ssh-keygen, with its arguments.
     """
 
     file: Path | None
     line: str = ""
     folder: Path | None = None
+    program: str = "ssh-keygen"
 
     @classmethod
     def configured(cls, repository: Repository) -> SigningKey:
-        """Return the key that `git commit -S` would use in this repository (git-config(1), user.signingKey).
+        """Return the key that `git commit -S` would use in this repository (git-config(1), user.signingKey and gpg.ssh).
 
         Raises:
             Misused: git is set up to sign otherwise, or not at all.
         """
-        value = repository.setting("user.signingkey") or ""
-        if repository.setting("gpg.format") != "ssh" or not value:
+        is_ssh, folder = repository.setting("gpg.format") == "ssh", repository.working_folder
+        value = repository.setting("user.signingkey") or (_default_key(repository) if is_ssh else "")
+        if not (is_ssh and value):
             raise Misused(
                 "NoSigningKey",
                 "git does not know which SSH key you sign with.",
                 "Run `git config --global gpg.format ssh` and `git config --global user.signingkey ~/.ssh/id_ed25519.pub`.",
             )
+        program = repository.setting("gpg.ssh.program") or "ssh-keygen"
         if value.startswith(("key::", "ssh-")):
-            return cls(None, value.removeprefix("key::"))
-        return cls(Path(value).expanduser(), folder=repository.working_folder)
+            return cls(None, value.removeprefix("key::"), folder, program)
+        return cls(Path(value).expanduser(), "", folder, program)
 
     def sign(self, message: bytes, namespace: str = "git") -> bytes:
         """Return the armoured signature over `message`; may ask the person for a passphrase or a touch.
 
         Raises:
             Misused: there is no such key, or the person did not touch it.
-            Transient: ssh-keygen is not installed.
+            Transient: the program is not installed.
         """
-        with self._file() as file:
-            finished = _keygen("-q", "-Y", "sign", "-n", namespace, "-f", str(file), cwd=self.folder, message=message)
-        if finished.returncode != 0:
-            said = (finished.stderr or b"").decode(errors="replace").strip().splitlines()
-            raise Misused(
-                "NotSigned",
-                f"ssh-keygen did not sign with {self.file or self.line}{': ' + said[-1] if said else ''}.",
-                "Check that the key is there, or that ssh-agent holds it: `ssh-add -l`.",
-            )
-        return finished.stdout
-
-    @contextmanager
-    def _file(self) -> Iterator[Path]:
-        if self.file is not None:
-            yield self.file
-            return
-        with tempfile.TemporaryDirectory(prefix="hearth-sign-") as folder:
-            file = Path(folder, "key.pub")
-            file.write_text(self.line + "\n", "utf-8")
-            yield file
+        with tempfile.TemporaryDirectory(prefix="hearth-sign-") as name:
+            scratch = Path(name)
+            file, signed = self.file or scratch / "key.pub", scratch / "message"
+            if self.file is None:
+                file.write_text(self.line + "\n", "utf-8")
+            signed.write_bytes(message)
+            quiet = ("-q",) if self.program == "ssh-keygen" else ()
+            argv = (self.program, *quiet, "-Y", "sign", "-n", namespace, "-f", str(file), str(signed))
+            said = _ask(argv, cwd=self.folder)
+            made = signed.with_name("message.sig")
+            if said is None and made.is_file():
+                return made.read_bytes()
+        raise Misused(
+            "NotSigned",
+            f"{self.program} did not sign with {self.file or self.line}{': ' + said if said else ''}.",
+            "Check that the key is there, or that ssh-agent holds it: `ssh-add -l`.",
+        )
 
 
 def configured_person(repository: Repository, *, seconds: int, zone: str = "+0000") -> Person:
@@ -113,12 +112,20 @@ def make_commit(
         Misused: it could not be signed. Transient: ssh-keygen is not installed.
         desired_state.history.HistoryError: it could not be written.
     """
-    payload = compose(tree, parents, person, person, (message.strip("\n") + "\n").encode())
+    return sign_commit(repository, compose(tree, parents, person, person, (message.strip("\n") + "\n").encode()), key)
+
+
+def sign_commit(repository: Repository, payload: bytes, key: SigningKey) -> str:
+    """Sign a commit that is composed already, write it, and return its id. Moves no reference.
+
+    Raises:
+        As `make_commit`.
+    """
     armour = key.sign(payload)
     try:
         Signature.read(armour).check(payload)
     except (Malformed, Wrong) as flaw:
-        raise Misused("NotSigned", f"The new signature {flaw}.", "Sign with an ssh-ed25519 key.") from None
+        raise Misused("NotSigned", f"The new signature {flaw}.", "`ssh-keygen -t ed25519` makes a key.") from None
     return repository.write("commit", with_signature(payload, armour))
 
 
@@ -170,20 +177,52 @@ def read_public_key(key: SigningKey) -> PublicKey:
         raise Misused("NoKey", f"{file or line[:80]} {what}.", f"{remedy}.") from None
 
 
-def _keygen(*arguments: str, message: bytes, cwd: Path | None) -> subprocess.CompletedProcess[bytes]:
-    """Run ssh-keygen in the person's own session; what it says is shown to them if they sit at a terminal."""
+def _ask(argv: tuple[str, ...], *, cwd: Path | None) -> str | None:
+    """Run a program that signs in the person's own session; return None if it has, or the last that it said.
+
+    At a terminal it speaks to the person itself.
+
+    Raises:
+        Misused: nobody answered it. Transient: it is not installed.
+    """
     shown = None if sys.stderr.isatty() else subprocess.PIPE
-    argv = ("ssh-keygen", *arguments)
     try:
-        return subprocess.run(
-            argv, input=message, stdout=subprocess.PIPE, stderr=shown, cwd=cwd, timeout=SIGNING_SECONDS, check=False
+        done = subprocess.run(
+            argv,
+            stdin=None if sys.stdin.isatty() else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=shown,
+            cwd=cwd,
+            timeout=SIGNING_SECONDS,
+            check=False,
         )
-    except FileNotFoundError:
-        raise Transient(
-            "ProgramMissing", "ssh-keygen is not installed.", "Install it with `apt install openssh-client`."
-        ) from None
+    except (FileNotFoundError, PermissionError):
+        remedy = "Install it with `apt install openssh-client`." if argv[0] == "ssh-keygen" else "See gpg.ssh.program."
+        raise Transient("ProgramMissing", f"{argv[0]} is not installed.", remedy) from None
     except subprocess.TimeoutExpired:
         raise Misused("NotSigned", f"Nobody signed within {SIGNING_SECONDS} s.", "Try again.") from None
+    if done.returncode == 0:
+        return None
+    return "".join((done.stderr or b"").decode(errors="replace").strip().splitlines()[-1:])
+
+
+def _default_key(repository: Repository) -> str:
+    """Return the key that gpg.ssh.defaultKeyCommand names (git-config(1)), empty if there is none."""
+    command = shlex.split(repository.setting("gpg.ssh.defaultkeycommand") or "")
+    if not command:
+        return ""
+    try:
+        done = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            cwd=repository.working_folder,
+            timeout=SIGNING_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    first = done.stdout.decode(errors="replace").partition("\n")[0].strip()
+    return first if done.returncode == 0 and first.startswith(("key::", "ssh-")) else ""
 
 
 def _clean(text: str) -> str:

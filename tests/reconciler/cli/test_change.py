@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli import change as change_module
+from reconciler.cli import effect as effect_module
 from reconciler.cli.change import _message
 from tests.bench import Bench
 from tests.reconciler.cli.conftest import Git, Hearth
@@ -111,16 +111,18 @@ def test_a_key_that_the_home_does_not_know_is_told_at_once(family: Path, hearth:
     assert hearth("verify").code == 1
 
 
-def test_a_change_that_needs_approval_is_not_signed(family: Path, hearth: Hearth, git: Git) -> None:
-    """What every device would refuse is refused here, before main holds it."""
+def test_a_change_that_needs_approval_waits_on_a_branch(family: Path, hearth: Hearth, git: Git) -> None:
+    """What every device would refuse on main never gets there; the folder stays as it is."""
     policy = Path("trust/policy.yaml")
-    text = policy.read_text().replace("medium: {people: 0}", "medium: {people: 1}")
-    assert text != policy.read_text()
-    policy.write_text(text)
-    git("commit", "--quiet", "--all", "--message", "Ask somebody")
-    said = hearth("change", "add-person", "john", "John", "--commit")
-    assert (said.code, "needs 1 approval" in said.err) == (1, True)
+    policy.write_text(policy.read_text().replace("medium: {people: 0}", "medium: {people: 1}"))
+    assert hearth("trust", "propose", "--commit").code == 0
+    head = git("rev-parse", "main")
+    said = hearth("change", "add-person", "john", "John", "--commit", "--json")
+    assert (said.code, said.json["proposal"]) == (0, "change/john-joins-the-household")
+    assert git("rev-parse", "change/john-joins-the-household^") == head == git("rev-parse", "HEAD")
     assert git("status", "--short") == ""
+    low = hearth(*BLOCK, "--commit", "--json")
+    assert (low.code, low.json["proposal"], low.json["commit"]) == (0, None, git("rev-parse", "main"))
 
 
 def test_an_id_that_somebody_had_once_weighs_more(family: Path, hearth: Hearth) -> None:
@@ -153,7 +155,7 @@ def test_how_a_pushed_change_ends_is_said(
     family: Path, remote: Path, hearth: Hearth, monkeypatch: pytest.MonkeyPatch, ended: str, code: int, words: str
 ) -> None:
     """Only a device answers how it ended; here its answer is given, as no agent runs."""
-    monkeypatch.setattr(change_module, "follow", lambda *_, **__: ended)
+    monkeypatch.setattr(effect_module, "follow", lambda *_, **__: ended)
     said = hearth(*BLOCK, "--push")
     assert (said.code, words in said.out) == (code, True), said.out
 
@@ -162,7 +164,7 @@ def test_on_a_terminal_each_gate_has_one_coloured_mark(
     family: Path, remote: Path, hearth: Hearth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A mark that is coloured twice would show its own colour code."""
-    monkeypatch.setattr(change_module, "follow", lambda *_, **__: "in effect")
+    monkeypatch.setattr(effect_module, "follow", lambda *_, **__: "in effect")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
@@ -199,7 +201,7 @@ def test_a_refused_push_keeps_the_commit_and_says_so(family: Path, hearth: Heart
 def test_the_json_has_one_shape(family: Path, hearth: Hearth) -> None:
     """Scripts rely on these names."""
     dry, done = hearth(*BLOCK, "--dry-run", "--json").json, hearth(*BLOCK, "--commit", "--json").json
-    names = {"changes", "risk", "reasons", "commit", "signed_by", "in_effect"}
+    names = {"changes", "risk", "reasons", "commit", "signed_by", "in_effect", "proposal"}
     assert set(dry) == set(done) == names
     assert done["changes"] == [{"kind": "block", "mark": "+", "sentence": SENTENCE}]
     assert (done["risk"], done["signed_by"], len(done["commit"])) == ("low", "Anna Holm", 40)

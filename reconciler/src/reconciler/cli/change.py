@@ -6,10 +6,8 @@ The verbs and their arguments come from the types of the statements; nothing her
 from __future__ import annotations
 
 import difflib
-import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,20 +27,23 @@ from desired_state.changes import (
     read_words,
 )
 from desired_state.load import load
-from reconciler.cli.device import follow
-from reconciler.cli.output import Styled, emit, mark, say, styled
+from desired_state.trust.wording import asked_words
+from reconciler import remote
+from reconciler.cli.effect import follow_pushed
+from reconciler.cli.output import emit, say, styled
 from reconciler.cli.showing import risk_words, rows, show_rows
 from reconciler.clone import Clone, read_trust
-from reconciler.errors import HearthError, Misused, Stalled, Transient
+from reconciler.errors import Misused, Stalled
+from reconciler.proposals import MAIN, Branch, propose
 
 if TYPE_CHECKING:
     from desired_state.changes import Change, Verdict
     from desired_state.load import DesiredState
     from desired_state.trust import TrustFiles
+    from desired_state.trust.policy import Asked
     from reconciler.cli.showing import Row
 
 _SUBJECT_LIMIT = 100
-_GATES = ("verified", "checked", "applied", "still answering")
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,14 +220,21 @@ def carry_out(
         raise Misused("NothingToChange", "That holds already, so nothing was changed.")
     shown = rows(verdict.changes, before.household, after.household)
     signer = _signer(clone, trust, before) if wish.signs else None
-    _check_allowed(trust, verdict, wish)
+    asked = _asked(trust, verdict) if wish.signs else None
     kept = {path: content for path, content in whole.items() if path.startswith("trust/")}
     message = _message([row["sentence"] for row in shown], subject)
+    proposed = None
     with _told(shown, verdict, signer, wish):
-        commit = _keep(clone, before.files, after.files, wish, kept=kept, message=message)
-    effect = _push(root, clone, commit, wish) if commit and wish.push else None
+        if asked and clone.repository.branch() == MAIN:
+            proposed = propose(clone, {**kept, **after.files}, message)
+            commit: str | None = proposed.tip
+        else:
+            commit = _keep(clone, before.files, after.files, wish, kept=kept, message=message)
+    if proposed and asked and not wish.as_json:
+        _tell_proposal(proposed, asked, wish)
+    effect = _push(root, clone, commit, proposed, wish) if commit and wish.push else None
     if wish.as_json:
-        emit(_as_json(shown, verdict, signer, commit, effect))
+        emit(_as_json(shown, verdict, signer, commit, effect) | {"proposal": proposed.name if proposed else None})
     return 1 if effect and effect["ended"] in {"refused", "taken back"} else 0
 
 
@@ -258,18 +266,10 @@ def _signer(clone: Clone, trust: TrustFiles | None, state: DesiredState) -> str 
     return person.name if person else principal
 
 
-def _check_allowed(trust: TrustFiles | None, verdict: Verdict, wish: Wish) -> None:
-    """Refuse to sign what the home's devices would refuse: a change that its policy wants approved by others."""
-    if trust is None or not wish.signs:
-        return
-    asked = trust.policy.asked(str(verdict.risk)).people
-    if trust.policy.mode == "reviewed" or asked:
-        raise Stalled(
-            "NeedsApproval",
-            f"In this home a change of {verdict.risk} risk needs {asked} approval{'' if asked == 1 else 's'}, "
-            "and this version of Hearth cannot ask for any yet.",
-            "Nothing was changed.",
-        )
+def _asked(trust: TrustFiles | None, verdict: Verdict) -> Asked | None:
+    """Return whose approvals the home's policy asks for, None where a plain commit is enough."""
+    asked = trust.policy.asked(str(verdict.risk)) if trust else None
+    return asked if asked and asked.people else None
 
 
 @contextmanager
@@ -336,35 +336,17 @@ def _keep(
         raise
 
 
-def _push(root: str, clone: Clone, commit: str, wish: Wish) -> dict[str, Any]:
-    """Push with stock git, and follow the change where this machine can see the device."""
-    began = time.monotonic()
-    try:
-        finished = subprocess.run(
-            ["git", "push", "--quiet"], cwd=clone.folder, capture_output=wish.as_json, check=False
-        )
-    except FileNotFoundError:
-        raise Transient(
-            "ProgramMissing", "git is not installed.", f"{commit[:7]} is committed: push it later."
-        ) from None
-    if finished.returncode != 0:
-        raise Transient("NotPushed", f"{commit[:7]} is committed but not pushed.", "`git push` shows why.")
-    ended = "pushed"
-    if clone.repository.branch() == "refs/heads/main":
-        with suppress(HearthError):  # the push is done, and the device looks by itself soon
-            ended = follow(root, commit, as_json=True)
-    effect = {"ended": ended, "seconds": round(time.monotonic() - began, 2)}
-    if not wish.as_json:
-        _tell_effect(effect)
-    return effect
+def _push(root: str, clone: Clone, commit: str, proposed: Branch | None, wish: Wish) -> dict[str, Any]:
+    """Push with stock git, and follow a change of main where this machine can see the device."""
+    remedy = f"{commit[:7]} is committed; `git push` shows why."
+    refspecs = (f"{proposed.reference}:{proposed.reference}",) if proposed else ("HEAD",)
+    remote.push(clone, *refspecs, quiet=wish.as_json, remedy=remedy)
+    on_main = proposed is None and clone.repository.branch() == MAIN
+    return follow_pushed(root, commit, follows=on_main, as_json=wish.as_json)
 
 
-def _tell_effect(effect: Mapping[str, Any]) -> None:
-    after = f"after {effect['seconds']:.1f} s"
-    if effect["ended"] == "in effect":
-        say(*(Styled(f"{mark('good')} {gate} ") for gate in _GATES), f"   in effect {after}")
-    elif effect["ended"] == "pushed":
-        say("Pushed. A Pi takes main up within its interval (5 minutes unless set otherwise).", kind="good")
-    else:
-        ended = "taken it back" if effect["ended"] == "taken back" else "refused it"
-        say(f"The Pi has {ended} {after}; nothing else changed. `hearth status` says why.", kind="bad")
+def _tell_proposal(branch: Branch, asked: Asked, wish: Wish) -> None:
+    say(f"It waits on the branch {branch.name}; main is as it was.", kind="good")
+    say(f"It needs {asked_words(asked)}, by others than you: hearth approve {branch.name}", kind="note")
+    if not wish.push:
+        say(f"They see it once it is pushed: git push origin {branch.name}", indent=2)

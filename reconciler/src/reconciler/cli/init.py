@@ -48,22 +48,21 @@ dns:
 """
 _PRE_PUSH = """\
 #!/bin/sh
-# Written by `hearth init`: a household with an error is not pushed to main, where a Pi would refuse it.
+# Written by `hearth init`: what a Pi would not apply is not pushed to main: a household with an error, or a commit that
+# is not signed, or not approved, as the home's own rules ask.
 # `git push --no-verify` pushes all the same.
 if ! command -v hearth >/dev/null; then
     echo "The push goes unchecked: hearth is not on the PATH." >&2
     exit 0
 fi
-while read -r _ commit branch _; do
+while read -r _ commit branch before; do
     case "$branch $commit" in
         "refs/heads/main "*[!0]*) ;;
         *) continue ;;
     esac
     said=$(hearth check --at "$commit" . 2>&1) || { echo "$said" >&2; exit 1; }
-    git cat-file commit "$commit" | grep -q '^gpgsig ' || {
-        echo "$commit is not signed, so no Pi will take it. Sign it: git commit --amend --no-edit -S" >&2
-        exit 1
-    }
+    git cat-file -e "$before" 2>/dev/null || before=""
+    said=$(hearth verify --at "$commit" ${before:+--from "$before"} . 2>&1) || { echo "$said" >&2; exit 1; }
 done
 """
 _PLAIN = re.compile(r"[^\W_][\w .@/'-]*")
@@ -102,7 +101,7 @@ def init(folder: Path, self_hosted: bool, key: Path | None, as_json: bool, **sai
         _name(repository, person)
         words = _first_commit(repository, folder, files, household=household, person=person, signing=signing)
         _write_aids(folder)
-    _tell(folder, household, words, made, as_json=as_json)
+    _tell(folder, household, words, made, person=_id_for(person), as_json=as_json)
 
 
 @contextmanager
@@ -244,7 +243,9 @@ def _write_aids(folder: Path) -> None:
     hook.chmod(0o755)
 
 
-def _tell(folder: Path, household: str, words: tuple[str, ...], made: Path | None, *, as_json: bool) -> None:
+def _tell(
+    folder: Path, household: str, words: tuple[str, ...], made: Path | None, *, person: str, as_json: bool
+) -> None:
     if as_json:
         emit(
             {
@@ -259,7 +260,8 @@ def _tell(folder: Path, household: str, words: tuple[str, ...], made: Path | Non
     if made:
         say(f"You had no key, so one was made: {made}", kind="note")
     say(
-        "There is one key, and no other can be added later. Put a spare one in before you push: docs/recovery.md shows how.",
+        "There is one key. Make a spare one, keep it elsewhere, and let it count: "
+        f"`hearth trust add owners {person} --key FILE --commit`.",
         kind="note",
     )
     say(f"Its eight words, to compare when a Pi joins:  {' '.join(words)}")

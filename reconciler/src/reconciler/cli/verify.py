@@ -55,9 +55,10 @@ class Walked:
 @click.command()
 @click.argument("repository", type=click.Path(path_type=Path), metavar="[REPO]", default=".")
 @click.option("--from", "start", default="", help="Take this commit for verified, and begin after it.")
+@click.option("--at", "end", default="", help="End with this commit, instead of main.")
 @click.option("--genesis", "expected", default="", help="The eight words that you were given, to be compared.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def verify(repository: Path, *, start: str, expected: str, as_json: bool) -> int:
+def verify(repository: Path, *, start: str, end: str, expected: str, as_json: bool) -> int:
     """Check every commit of the home's main branch in REPO, and say who signed what.
 
     Exits with 0 if the history is sound, 1 if a rule refuses a commit, 2 if it cannot be read.
@@ -65,7 +66,7 @@ def verify(repository: Path, *, start: str, expected: str, as_json: bool) -> int
     words = _read_expected(expected)
     clone = _open(repository)
     with _readable():
-        tip = _main(clone)
+        tip = clone.resolve(end) if end else _main(clone)
         begins = beginning(clone.repository, tip)
         _compare(begins, words)
         floor = clone.resolve(start) if start else None
