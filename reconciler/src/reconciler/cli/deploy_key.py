@@ -1,4 +1,4 @@
-"""What a device makes when it joins: its own key, and for a source over SSH a deploy key, beside a note of the host's keys.
+"""What a device makes when it joins: its own keys, and for a source over SSH a deploy key, beside a note of the host's keys.
 
 Owns those files below `keys/`. A deploy key that was made stays, whatever comes of the joining: it may be at the git host already.
 """
@@ -14,6 +14,7 @@ from reconciler.cli.output import say
 from reconciler.durable import write_atomic
 from reconciler.errors import Transient
 from reconciler.run import run
+from reconciler.secrets import device_key
 from reconciler.settings import Paths
 from reconciler.signing import new_key
 from reconciler.source.url import SourceUrl, Transport
@@ -27,6 +28,7 @@ def make_keys(paths: Paths, url: SourceUrl, *, quiet: bool) -> None:
     """
     if not (paths.keys / "device").exists():
         new_key(paths.keys / "device", f"hearth device {socket.gethostname()}")
+    device_key.read_or_make(paths.keys)
     if url.transport is not Transport.SSH:
         return
     if not paths.known_hosts.exists():

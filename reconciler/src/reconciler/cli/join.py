@@ -20,6 +20,7 @@ from reconciler.cli.output import emit, say, table
 from reconciler.errors import HearthError, Misused, Stalled
 from reconciler.lock import held, holder
 from reconciler.receipts import device_line
+from reconciler.secrets.device_key import recipient
 from reconciler.settings import Paths, Settings, load, save
 from reconciler.source.url import parse_url
 from reconciler.units import plain
@@ -247,10 +248,11 @@ def _preview(paths: Paths, settings: Settings, home: Home, revision: VerifiedRev
 def _finish(paths: Paths, settings: Settings, beginning: Beginning, *, as_json: bool) -> int:
     """Start the agent where systemd runs the units, afresh if it ran already; say the next step elsewhere."""
     problem = _start_agent() if settings.units == "systemd" else ""
+    own = recipient(paths.keys)
     if as_json:
         words = " ".join(beginning.words)
         joined = {"household": beginning.household, "genesis": beginning.genesis, "genesis_words": words}
-        emit({**joined, "source": settings.source, "agent_problem": problem or None})
+        emit({**joined, "source": settings.source, "recipient": own, "agent_problem": problem or None})
         return 0
     say("Joined. Its owners can tell this machine's receipts by its line in trust/devices:", kind="good")
     say(device_line(paths.device_key, "pi"), indent=2)
