@@ -55,6 +55,8 @@ class Family:
         family.git("config", "user.name", "Anna Holm")
         family.git("config", "user.email", "anna@holm.example")
         family.git("clone", "--quiet", "--bare", ".", family.repository)
+        family.git("remote", "add", "origin", family.repository)
+        family.git("push", "--quiet", "--no-verify", "--set-upstream", "origin", "main")
         for path in ("people.yaml", "devices.yaml", DNS):
             shutil.copy(EXAMPLE / path, family.clone / path)
         family.push()
@@ -108,8 +110,23 @@ class Family:
 
     def git(self, *words: object) -> str:
         """Run stock git in Anna's clone."""
-        argv = ["git", "-C", self.clone, *words]
-        done = subprocess.run(argv, env=_environment(self.folder), capture_output=True, text=True, check=False)
+        return self._run(["git", "-C", self.clone, *words])
+
+    def hearth(self, *words: object, text: str = "") -> str:
+        """Run the hearth command in Anna's clone, with `text` on its standard input."""
+        return self._run([_HEARTH, *words], text)
+
+    def _run(self, argv: list[object], text: str = "") -> str:
+        environment = _environment(self.folder)
+        done = subprocess.run(
+            [str(word) for word in argv],
+            cwd=self.clone,
+            env=environment,
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode:
             raise Failed(f"{argv}: {done.stdout}{done.stderr}")
         return done.stdout
@@ -231,7 +248,7 @@ class Asker:
         self._thread.join()
 
     def _work(self) -> None:
-        _enter(self._network)  # this thread alone
+        enter(self._network)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
             asking.connect((self._server, 53))
             asking.setblocking(False)
@@ -256,7 +273,8 @@ class Asker:
                 self._waiting.pop(int.from_bytes(answer[:2], "big"), None)
 
 
-def _enter(network: Namespace) -> None:
+def enter(network: Namespace) -> None:
+    """Let the calling thread alone be in that network, for the rest of its life."""
     with network.path.open() as place:
         if ctypes.CDLL(None, use_errno=True).setns(place.fileno(), _CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), "setns")
