@@ -44,6 +44,8 @@ HOSTILE = (
     "recycle:repository = /etc",
     "server signing = disabled",
     "passdb backend = tdbsam:/tmp/x",
+    "read only",
+    "create mask = 0999",
     "[homes]",
     "[GlObAl]",
     "[global]",
