@@ -122,11 +122,9 @@ class Provisions:
         Raises:
             OSError: it cannot be written.
         """
-        if made.stands:
-            secrets = made.secrets.as_json() if made.secrets else None
-            known = {"digest": made.digest, "commit": made.commit, "stands": made.stands, "windows": made.windows}
-            content = known | {"secrets": secrets}
-            write_atomic(self._paths.provided, json.dumps(content).encode())
+        secrets = made.secrets.as_json() if made.secrets else None
+        known = {"digest": made.digest, "commit": made.commit, "stands": made.stands, "windows": made.windows}
+        write_atomic(self._paths.provided, json.dumps(known | {"secrets": secrets}).encode())
 
     def _make(self, provision: Provision, opened: Mapping[str, Opened], made: Made) -> None:
         match provision:
