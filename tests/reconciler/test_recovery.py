@@ -334,7 +334,7 @@ def test_a_disk_that_cannot_take_a_fetch_is_not_called_offline(up: Device, monke
     """Offline is well and ends with 0; a full disk is neither."""
     up.bench.edit(*GOOD)
 
-    def full(_: str) -> None:
+    def full(*_: object, **__: object) -> None:
         raise as_error(Failure.DISK, "git.example")
 
     monkeypatch.setattr(up.home.source, "fetch", full)
