@@ -63,8 +63,8 @@ def test_an_appliance_is_told_by_systemds_own_tools():
     people, folders = accounts.provisions(holm(), APPLIANCE)
     assert isinstance(people, Command)
     assert isinstance(folders, Command)
-    assert people.command == ("systemd-sysusers", "/etc/sysusers.d/hearth.conf")
-    assert folders.command == ("systemd-tmpfiles", "--create", "/etc/tmpfiles.d/hearth.conf")
+    assert people.command == ("systemd-sysusers", "hearth-home.conf")
+    assert folders.command == ("systemd-tmpfiles", "--create", "hearth-home.conf")
     assert folders.makes == ("/srv/hearth/backups", "/srv/hearth/family", "/srv/hearth/media")
 
 

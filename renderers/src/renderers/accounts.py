@@ -19,7 +19,9 @@ GROUP = "_hearth"
 """To whom everything in the shares belongs. No person's id holds an underscore."""
 SYSUSERS = "accounts/sysusers.conf"
 TMPFILES = "accounts/tmpfiles.conf"
-LINKS = (Link("/etc/sysusers.d/hearth.conf", SYSUSERS), Link("/etc/tmpfiles.d/hearth.conf", TMPFILES))
+_NAME = "hearth-home.conf"
+"""Not `hearth.conf`, which is the installation's own file in another folder: one in /etc would stand in its place."""
+LINKS = (Link(f"/etc/sysusers.d/{_NAME}", SYSUSERS), Link(f"/etc/tmpfiles.d/{_NAME}", TMPFILES))
 
 _FIRST, _NUMBERS = 20_000, 30_000
 """The numbers that people have on a bench: below 65,536, which is all that a container may have."""
@@ -52,8 +54,8 @@ def provisions(household: Household, target: Target) -> tuple[Provision, ...]:
     if target.name == "bench":
         return (*(Folder(path, 0o770) for path in folders), *_wrapped(household, target))
     return (
-        Command("people", ("systemd-sysusers", LINKS[0].path), inputs=(SYSUSERS,)),
-        Command("shared folders", ("systemd-tmpfiles", "--create", LINKS[1].path), inputs=(TMPFILES,), makes=folders),
+        Command("people", ("systemd-sysusers", _NAME), inputs=(SYSUSERS,)),
+        Command("shared folders", ("systemd-tmpfiles", "--create", _NAME), inputs=(TMPFILES,), makes=folders),
     )
 
 
