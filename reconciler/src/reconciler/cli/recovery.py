@@ -33,7 +33,7 @@ def recovery() -> None:
 @_file
 @_json
 def key(file: Path, *, as_json: bool) -> int:
-    """Make the owners' recovery key in a new FILE, and show its line for trust/recipients."""
+    """Make the owners' recovery key in a new FILE, and show how the home gets to know it."""
     from reconciler.secrets.age import new_identity, recipient_of
 
     identity = new_identity()
@@ -47,8 +47,8 @@ def key(file: Path, *, as_json: bool) -> int:
         emit({"file": str(file), "recipient": own})
         return 0
     say(f"{file} opens every secret of the home: keep it off every computer, and a copy elsewhere.", kind="good")
-    say(f"The owners add these two lines to {RECIPIENTS}:")
-    print(f"# recovery\n{own}")
+    say("The owners add its other half to the home, where it stands below the line `# recovery`:")
+    say(f"hearth trust add recipients recovery --recipient {own}", indent=2)
     return 0
 
 
