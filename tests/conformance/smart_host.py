@@ -9,6 +9,7 @@ import datetime as dt
 import email
 import email.policy
 import ssl
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -148,8 +149,10 @@ def smart_host(
         ready_timeout=20,
         **tls,
     )
-    controller.start()
-    try:
-        yield provider
-    finally:
-        controller.stop()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # aiosmtpd does not see TLS that was there before its first byte
+        controller.start()
+        try:
+            yield provider
+        finally:
+            controller.stop()

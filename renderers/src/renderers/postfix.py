@@ -48,7 +48,8 @@ def render(household: Household, target: Target) -> Mapping[str, File]:
 
 def _main(household: Household, mail: Mail, target: Target) -> dict[str, Any]:
     return {
-        "bench": _folders(target) if target.name == "bench" else None,
+        "bench": target.name == "bench",
+        "data": _named(target, postfix_plan.data(target)),
         "hostname": encode.host_name(mail.hostname),
         "domain": encode.host_name(household.network.domain),
         "networks": [encode.postfix_network(each) for each in _networks(household, mail, target)],
@@ -60,10 +61,6 @@ def _main(household: Household, mail: Mail, target: Target) -> dict[str, Any]:
         "password": _named(target, postfix_plan.password(target)),
         **{path.rpartition("/")[2]: _named(target, target.current / path) for path in _TABLES},
     }
-
-
-def _folders(target: Target) -> dict[str, Encoded]:
-    return {"queue": encode.path(postfix_plan.queue(target)), "data": encode.path(postfix_plan.data(target))}
 
 
 def _named(target: Target, path: PurePosixPath) -> Encoded:

@@ -148,4 +148,4 @@ def _bench(target: Target) -> tuple[Provision, ...]:
 
 def _pretending(target: Target, *command: str) -> tuple[str, ...]:
     users = [f"NSS_WRAPPER_{kind.upper()}={target.secrets / FOLDER / kind}" for kind in ("passwd", "group")]
-    return ("env", *users, "sh", "-c", _PRETEND, *command)
+    return ("env", f"--chdir={queue(target)}", *users, "sh", "-c", _PRETEND, *command)

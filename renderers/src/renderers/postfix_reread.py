@@ -29,7 +29,7 @@ _LINE = re.compile(r"(\w+) =(?: (.*))?", re.ASCII)
 _WRAPPERS = "LD_PRELOAD UID_WRAPPER UID_WRAPPER_ROOT NSS_WRAPPER_PASSWD NSS_WRAPPER_GROUP"
 _ENVIRONMENT = re.escape(f"MAIL_CONFIG MAIL_LOGTAG TZ LANG=C POSTLOG_SERVICE {_WRAPPERS}")
 _BENCH = {
-    "queue_directory": _PATH, "data_directory": _PATH, "maillog_file": r"/dev/stdout",
+    "queue_directory": r"\.", "data_directory": _WORD, "maillog_file": r"/dev/stdout",
     "import_environment": _ENVIRONMENT, "export_environment": _ENVIRONMENT,
 }  # fmt: skip
 _MAIN = {
