@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from desired_state.model import Files
 from reconciler.cage import caged
 from reconciler.check import check, objected
 from reconciler.errors import Stalled, Transient
@@ -27,7 +29,7 @@ from renderers.samba import SAMBA, render
 from renderers.samba_plan import CONF
 from tests.conformance.file_server import NOBODY, FileServer, missing
 from tests.conformance.running import until
-from tests.renderers.homes import BENCH, holm
+from tests.renderers.homes import BENCH, full, holm
 
 pytestmark = pytest.mark.conformance
 
@@ -89,7 +91,8 @@ def test_each_may_do_what_the_home_says_and_nothing_else(server, letter, tmp_pat
     assert server.use("family", "mia", f"get post/letter {tmp_path}/got").code == 0
     assert (tmp_path / "got").read_text() == "Dear Mia,\n"
     for forbidden in (f"put {letter} mine", "rm post/letter", "rename post/letter x", "mkdir mine", "rmdir post"):
-        assert server.use("family", "mia", forbidden).status == "NT_STATUS_ACCESS_DENIED"
+        refused = server.use("family", "mia", forbidden).status
+        assert refused in {"NT_STATUS_ACCESS_DENIED", "NT_STATUS_MEDIA_WRITE_PROTECTED"}
     assert server.use("family", "jens", "rename post/letter post/read", "rm post/read", "rmdir post").code == 0
     assert server.use("backups", "jens", "ls").status == "NT_STATUS_ACCESS_DENIED"
     assert [entry.name for entry in (server.shares / "family").iterdir()] == [".recycle"]
@@ -307,6 +310,30 @@ def test_no_checker_runs_what_a_file_asks_for(staged, folder, lines):
     (folder / "canary.conf").write_text(f"[y]\npath = /tmp\nroot preexec = touch {canary}\n")
     staged(render(holm(), APPLIANCE)[CONF].content + lines.format(canary=canary).encode() + b"\n")
     assert not canary.exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "word"),
+    [
+        ("127.0.0.1", "Allow"),
+        ("10.20.3.255", "Allow"),
+        ("10.20.4.1", "Deny"),
+        ("fd00:10:20::77", "Allow"),
+        ("fd00:10:21::77", "Deny"),
+        ("fe80::48fa:62ff:fe52:76fb", "Allow"),
+        ("2001:db8::1", "Deny"),
+        ("203.0.113.9", "Deny"),
+    ],
+)
+def test_only_the_home_may_connect(folder, address, word):
+    """Samba's own word on who is on the home's networks: an address that the internet reaches is on none of them."""
+    if reason := missing():
+        pytest.skip(reason)
+    shares = Files.model_validate({"shares": {"media": {"description": "Films", "access": {"everyone": "read"}}}})
+    (folder / "smb.conf").write_bytes(render(full().model_copy(update={"files": shares}), APPLIANCE)[CONF].content)
+    command = ["testparm", str(folder / "smb.conf"), "somebody", address]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert f"{word} connection from somebody ({address}) to media" in done.stdout + done.stderr
 
 
 def test_what_is_wrong_with_a_file_and_what_with_its_checker_are_told_apart(folder):

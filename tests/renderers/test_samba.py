@@ -108,7 +108,7 @@ def test_a_stranger_and_an_old_protocol_have_no_way_in():
         "restrict anonymous": "2",
         "server min protocol": "SMB2_10",
         "server signing": "mandatory",
-        "hosts allow": "127.0.0.0/8 192.168.10.0/24 [fe80::]/10",
+        "hosts allow": "127.0.0.0/8 192.168.10.0/24 fe80::/10",
         "invalid users": "root",
         "follow symlinks": "no",
         "disable netbios": "yes",

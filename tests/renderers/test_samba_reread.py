@@ -88,6 +88,12 @@ def test_a_line_that_must_be_there_cannot_be_lost(gone):
         check({CONF: FILES[CONF].replace(f"{gone}\n".encode(), b"")})
 
 
+def test_nobody_becomes_root_but_on_a_bench():
+    """There the agent's own user stands for everyone; on an appliance each person is a user of their own."""
+    with pytest.raises(RenderingError, match="root"):
+        check({CONF: FILES[CONF].replace(b"read only = yes\n", b"read only = yes\nforce user = root\n")})
+
+
 def test_a_file_of_an_unknown_name_is_refused():
     """A path that the renderer does not own is a defect."""
     with pytest.raises(RenderingError, match="no file of Samba's"):

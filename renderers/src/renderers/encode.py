@@ -133,12 +133,6 @@ def size(value: str) -> Encoded:
     return _matching("a size", r"[1-9][0-9]{0,5}[MGT]", value)
 
 
-def samba_network(value: Subnet) -> Encoded:
-    """Encode a network for `hosts allow`, smb.conf(5): IPv6 in brackets."""
-    text = network(value)
-    return text if value.version == 4 else Encoded(f"[{value.network_address}]/{value.prefixlen}")
-
-
 def dnsmasq_server(value: Address, port: int) -> Encoded:
     """Encode where dnsmasq shall ask: `address`, or `address#port` when the port is not 53 (dnsmasq(8), --server)."""
     return address(value) if port == 53 else Encoded(f"{address(value)}#{number(port)}")

@@ -82,7 +82,7 @@ def _networks(household: Household) -> Iterator[Encoded]:
     """Yield the networks that may connect: this machine, and the home."""
     home = household.network
     for network in (_OWN, home.subnet, _ON_THE_CABLE, *((home.ipv6,) if home.ipv6 else ())):
-        yield encode.samba_network(network)
+        yield encode.network(network)
 
 
 def _shares(household: Household, target: Target) -> Iterator[dict[str, Any]]:

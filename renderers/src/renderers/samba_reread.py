@@ -17,7 +17,7 @@ _LONGEST_LINE = 4000
 _ID = r"[a-z](?:[a-z0-9-]{0,29}[a-z0-9])?"
 _IDS = rf"{_ID}(?: {_ID})*"
 _V4 = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}"
-_NETWORK = rf"(?:{_V4}/[0-9]{{1,2}}|\[[0-9a-f:]+\]/[0-9]{{1,2}})"
+_NETWORK = rf"(?:{_V4}/[0-9]{{1,2}}|[0-9a-f:]+::/[0-9]{{1,2}})"
 _PATH = r"(?:/[\w.+@~-]+(?: [\w.+@~-]+)*)+"
 _WINDOWS = r"[A-Z0-9](?:[A-Z0-9-]{0,13}[A-Z0-9])?"
 _INTERFACE = r"[a-z][a-z0-9]{0,14}"
@@ -28,7 +28,7 @@ _GLOBAL: Mapping[str, str] = {
     "interfaces": r"127(?:\.[0-9]{1,3}){3}/8", "bind interfaces only": "yes", "multicast dns register": "no",
     "lock directory": _PATH, "state directory": _PATH, "cache directory": _PATH, "pid directory": _PATH, "private dir": _PATH,
     "ncalrpc dir": _PATH, "binddns dir": _PATH, "mdns name": "mdns", "logging": "file|systemd", "log file": _PATH,
-    "rpc start on demand helpers": "no", "log level": "0 auth_audit:2",
+    "rpc start on demand helpers": "no", "force user": "root", "log level": "0 auth_audit:2",
     "smb ports": "[0-9]{1,5}", "hosts allow": rf"{_NETWORK}(?: {_NETWORK})*", "disable netbios": "yes",
     "server min protocol": "SMB2_10", "server signing": "mandatory", "map to guest": "never", "restrict anonymous": "2",
     "invalid users": "root", "load printers": "no", "printing": "bsd", "printcap name": "/dev/null", "disable spoolss": "yes",
@@ -132,6 +132,9 @@ def sections(lines: tuple[str, ...]) -> Mapping[str, Mapping[str, str]]:
     for name, keys in found.items():
         if missing := _of(name).needed - keys.keys():
             raise RenderingError(f"the section {name} lacks {min(missing)}")
+    told = found.get("global", {})
+    if "force user" in told and "interfaces" not in told:
+        raise RenderingError("everyone would be root to the disk of an appliance")
     return found
 
 
