@@ -1,13 +1,14 @@
 """What only this device can put beside a generation's files, before its daemons are told: folders, accounts, filled holes, keys.
 
 Level-triggered: `/run/hearth/provided.json` says for which generation and which commit's secrets they were last made, how each
-looked then, how long that is good for, and that the daemons were told. So a pass in which nothing changed costs one lstat(2) a path,
-and a crash before the telling leaves no file: then whatever was made counts as new. A secret that changes leaves the artifact as it
+looked then, how long that is good for, and that the daemons were told. So a pass in which nothing changed costs one look at each
+path, and a crash before the telling leaves no file: then whatever was made counts as new. A secret that changes leaves the artifact as it
 is: then the commit differs, and what is filled from it is compared. How each kind is made is the other modules'.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import stat
 from collections.abc import Callable, Mapping
@@ -43,7 +44,7 @@ class Made:
     digest: str
     commit: str
     secrets: Standing | None
-    stands: dict[str, list[int] | None] = field(default_factory=dict)
+    stands: dict[str, list[int | str] | None] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
     windows: list[tuple[float, float]] = field(default_factory=list)
     authority: Stands | None = None
@@ -160,13 +161,14 @@ def _run(provision: Command) -> None:
         raise Transient("ProvisionFailed", f"{provision.name} failed: {last}.", "`hearth doctor` looks at the machine.")
 
 
-def _stamp(path: str) -> list[int] | None:
+def _stamp(path: str) -> list[int | str] | None:
+    """Return how a path looks, by a file's content and not by its time: Samba writes its accounts anew after each wrong password."""
     try:
         now = Path(path).lstat()
+        content = [hashlib.sha256(Path(path).read_bytes()).hexdigest()] if stat.S_ISREG(now.st_mode) else []
     except OSError:
         return None
-    looks = [now.st_ino, now.st_mode, now.st_uid, now.st_gid]
-    return looks + ([now.st_size, now.st_mtime_ns] if stat.S_ISREG(now.st_mode) else [])
+    return [now.st_ino, now.st_mode, now.st_uid, now.st_gid, *content]
 
 
 def _read(marker: Path) -> dict[str, Any]:
