@@ -255,8 +255,10 @@ def _secrets_ready(facts: Facts) -> _Verdict | None:
         return None
     back = f"In effect again, though newer ones were: {', '.join(secrets.old)}." if secrets.old else ""
     if secrets.lacking:
-        people = "; ".join(f"{name.removeprefix(PERSON)}: {why}" for name, why in sorted(secrets.lacking.items()))
-        words = f"Without a password for shared folders: {people}. `hearth secret set {min(secrets.lacking)}` sets one."
+        each = (
+            f"{name.removeprefix(PERSON)}{f' ({why})' if why else ''}" for name, why in sorted(secrets.lacking.items())
+        )
+        words = f"Without a password for shared folders: {', '.join(each)}. `hearth secret set {min(secrets.lacking)}` sets one."
         return Status.FALSE, "PasswordMissing", f"{words} {back}".rstrip()
     if back:
         return Status.TRUE, "OlderAgain", back

@@ -15,7 +15,9 @@ import pyrage
 import pytest
 
 from desired_state.secrets import count_recipients, file_words, read_envelope
+from tests.bench import Bench
 from tests.reconciler.cli.conftest import HEARTH, Git, Hearth, Said
+from tests.reconciler.relay import Relay
 
 CANARY = "canary-5f21-canary"
 MAIL = """\
@@ -234,6 +236,26 @@ def test_a_home_without_secrets_has_none(hearth: Hearth) -> None:
     """No service needs one, and nobody shares folders."""
     assert hearth("secret", "list", "--json").json == []
     assert hearth("secret", "check").code == 0
+
+
+def test_a_device_says_what_its_key_opens(unjoined: Bench) -> None:
+    """From its own verified copy: a version where it opens, and why not where it does not."""
+    unjoined.pin()
+    device = Relay(unjoined)
+    device.push(version=7)
+    try:
+        assert device.run().exit_code == 0
+    finally:
+        device.stop()
+    (found,) = unjoined.hearth_json("secret", "list")[1]
+    assert (found["name"], found["version"], found["lack"]) == ("relay-password", 7, "")
+    code, own = unjoined.hearth_json("secret", "recipient")
+    assert (code, own["recipient"].startswith("age1")) == (0, True)
+    (unjoined.paths.keys / "age").unlink()
+    (found,) = unjoined.hearth_json("secret", "list")[1]
+    assert (found["version"], "not encrypted to this device" in found["lack"]) == (None, True)
+    code, said = unjoined.hearth_json("secret", "check")
+    assert (code, "not encrypted to this device" in "".join(said["problems"])) == (1, True)
 
 
 # --- encrypting anew --------------------------------------------------------------------------------------------------------

@@ -101,13 +101,15 @@ def list_(root: str, /, folder: Path | None, *, as_json: bool) -> int:
     if as_json:
         emit(found)
         return 0
-    for each in found:
-        there = each["words"] or "not there"
-        opens = f"version {each['version']}" if each["version"] else each["lack"] or ""
-        table([(each["name"], each["needed_by"] or "nobody", there, opens)])
+    table([_row(each) for each in found])
     if not found:
         say("There is no secret, and none is needed.")
     return 0
+
+
+def _row(each: Mapping[str, Any]) -> tuple[str, ...]:
+    opens = f"version {each['version']}" if each["version"] else each["lack"]
+    return (each["name"], f"needed by {each['needed_by'] or 'nobody'}", each["words"] or "not there", opens)
 
 
 @secret.command("check")

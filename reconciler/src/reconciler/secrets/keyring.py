@@ -101,7 +101,7 @@ class _Opening:
 
     def persons(self, name: str) -> Opened:
         if self._file(name) is None:
-            return Opened(name, 0, None, lack=f"there is no secrets/{name}.age")
+            return Opened(name, 0, None)
         try:
             return self._open(name)
         except Unsound as flaw:
@@ -132,15 +132,14 @@ class _Opening:
 
 def _missing(name: str, *, more: int) -> Stalled:
     also = f" ({more - 1} more)" if more > 1 else ""
-    return Stalled(
-        "SecretsMissing", f"The secret {name} is needed, and there is no secrets/{name}.age{also}.", _set(name)
-    )
+    words = f"The secret {name} is needed, and there is no secrets/{name}.age{also}."
+    return Stalled("SecretsMissing", words, f"{_command(name)} sets it.")
 
 
 def _refused(name: str, clause: str, *, more: int = 1) -> Stalled:
     also = f" ({more - 1} more)" if more > 1 else ""
-    return Stalled("SecretRefused", f"secrets/{name}.age {clause}{also}.", _set(name))
+    return Stalled("SecretRefused", f"secrets/{name}.age {clause}{also}.", f"{_command(name)} sets it anew.")
 
 
-def _set(name: str) -> str:
-    return f"`hearth secret set {name} --commit --push` in the household's clone sets it anew."
+def _command(name: str) -> str:
+    return f"`hearth secret set {name} --commit --push` in the household's clone"

@@ -9,9 +9,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A secret in the clear. `value` is one line without its end; None for a person who has no usable password, and `lack` says why.
+    """A secret in the clear.
 
-    `mark` is what this device recognises the plaintext by. `goes_back`: a newer one was in effect here before.
+    `value` is one line without its end. It is None for a person without a usable password; then `lack` says why, or nothing where
+    there simply is none. `mark` is what this device recognises the plaintext by. `goes_back`: a newer one was in effect here before.
     Neither value nor mark shows in a `repr`.
     """
 
@@ -31,7 +32,10 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What there is to say of the secrets in effect: why people have no usable password, by name, and what is older than it was."""
+    """What there is to say of the secrets in effect.
+
+    `lacking`: who has no usable password, by the secret's name, and why, if there is a reason. `old`: what is older than it was.
+    """
 
     lacking: Mapping[str, str] = field(default_factory=dict)
     old: tuple[str, ...] = ()
@@ -39,7 +43,7 @@ class Standing:
     @classmethod
     def of(cls, opened: Mapping[str, Opened]) -> Standing:
         """Return what there is to say of these."""
-        lacking = {each.name: each.lack for each in opened.values() if each.lack}
+        lacking = {each.name: each.lack for each in opened.values() if each.value is None}
         return cls(lacking, tuple(each.name for each in opened.values() if each.goes_back))
 
     @classmethod
