@@ -223,6 +223,10 @@ def _check_new_trust(clone: Clone, line: Line, main: str) -> tuple[str, ...]:
     tree = read_tree(clone.repository, line.proposal.tree)
     check_only_trust(tree, before.tree)
     new = read_trust_files(clone.files(line.proposal.oid))
+    if before.leaves and new.policy.epoch == before.trust.policy.epoch:
+        raise Stalled(
+            "MainMoved", f"It was made for {line.base[:7]}, and main is at {main[:7]}.", "Make it anew: `hearth trust`."
+        )
     check_version(new.policy, before.trust.policy)
     check_epoch(new.policy, before)
     return check_can_be_met(new)
@@ -278,7 +282,7 @@ def _moved(branch: Branch, line: Line, main: str) -> Stalled:
     return Stalled(
         "MainMoved",
         f"{branch.name} stands on {line.base[:7]}, and main is at {main[:7]}.{void}",
-        f"Put it on the main of now: {rebase(branch.name)}; then approve it{' again' if line.above else ''}.",
+        f"Its author puts it on the main of now: {rebase(branch.name)}; then approve it{' again' if line.above else ''}.",
     )
 
 

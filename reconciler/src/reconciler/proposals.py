@@ -92,7 +92,7 @@ def find(clone: Clone, name: str | None, main: str) -> Branch:
         return _only(clone, branches, main)
     short = name.removeprefix(_LOCAL).removeprefix("origin/")
     if short in branches:
-        return Branch(short, _tip(clone.repository, short, branches[short]))
+        return Branch(short, _tip(clone.repository, short, branches[short], main))
     commit = clone.resolve(name)
     on = [short for short, tips in branches.items() if commit in tips]
     return Branch(on[0], commit) if on else Branch(f"approved/{commit[:7]}", commit)
@@ -120,6 +120,11 @@ def read_line(repository: Repository, branch: Branch, main: str) -> Line:
     if any(each.tree != proposal.tree for each in above):
         raise _not_one(branch, main)
     return Line(parent, proposal, tuple(reversed(above)))
+
+
+def known_at_origin(repository: Repository, branch: Branch) -> str:
+    """Return where a branch stood at origin when it was last asked, empty if nowhere."""
+    return repository.reference(_REMOTE + branch.name) or ""
 
 
 def rebase(branch: str) -> str:
@@ -168,15 +173,18 @@ def _branches(repository: Repository) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _tip(repository: Repository, name: str, tips: Sequence[str]) -> str:
+def _tip(repository: Repository, name: str, tips: Sequence[str], main: str) -> str:
+    """Return how far a branch has come, here or at origin: one that was made anew on the main of now replaces the other."""
     if len(set(tips)) == 1:
         return tips[0]
-    newest = newer(repository, *tips)
+    current = [tip for tip in tips if _stands_on(repository, tip, main)]
+    newest = current[0] if len(current) == 1 else newer(repository, *tips)
     if newest is None:
         raise Stalled(
             "BranchesApart",
             f"{name} and origin/{name} went apart: somebody else approved or changed it meanwhile.",
-            f"Look at origin's, then take it and approve again: `git branch --force {name} origin/{name}`.",
+            f"To take origin's: `git branch --force {name} origin/{name}`; then approve that. "
+            f"To keep yours: `git push --force-with-lease origin {name}`.",
         )
     return newest
 
@@ -184,7 +192,7 @@ def _tip(repository: Repository, name: str, tips: Sequence[str]) -> str:
 def _only(clone: Clone, branches: dict[str, tuple[str, ...]], main: str) -> Branch:
     current = (clone.repository.branch() or "").removeprefix(_LOCAL)
     if current in branches:
-        return Branch(current, _tip(clone.repository, current, branches[current]))
+        return Branch(current, _tip(clone.repository, current, branches[current], main))
     waiting = [name for name, tips in branches.items() if any(_stands_on(clone.repository, tip, main) for tip in tips)]
     if len(waiting) != 1:
         here = f"on main ({main[:7]})"
@@ -193,7 +201,7 @@ def _only(clone: Clone, branches: dict[str, tuple[str, ...]], main: str) -> Bran
             "Name one of them." if waiting else "`git branch --all` lists what there is; --fetch asks the git host."
         )
         raise Misused("WhichProposal", several if waiting else f"No branch stands {here}.", remedy)
-    return Branch(waiting[0], _tip(clone.repository, waiting[0], branches[waiting[0]]))
+    return Branch(waiting[0], _tip(clone.repository, waiting[0], branches[waiting[0]], main))
 
 
 def _stands_on(repository: Repository, tip: str, main: str) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from reconciler import cli
+from tests.reconciler.cli.two_people import TwoPeople, begin
 
 EXAMPLE = Path(__file__).parents[3] / "desired-state/examples/holm"
 HEARTH = Path(sys.executable).with_name("hearth")
@@ -99,3 +100,15 @@ def git(person: dict[str, str]) -> Git:
         return finished.stdout.strip()
 
     return call
+
+
+@pytest.fixture
+def beginning(_family: Path, person: dict[str, str], tmp_path: Path, hearth: Hearth) -> Callable[..., TwoPeople]:
+    """Begins a home of two people, with another mode or other numbers in its policy if told so."""
+    return lambda *words, **asked: begin(TwoPeople(tmp_path / "two", person, hearth), _family, *words, **asked)
+
+
+@pytest.fixture
+def two(beginning: Callable[..., TwoPeople]) -> TwoPeople:
+    """A self-hosted home of two people, where a change of medium risk takes one approval."""
+    return beginning()

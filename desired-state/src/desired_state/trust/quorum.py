@@ -89,8 +89,10 @@ def check_can_be_met(trust: TrustFiles) -> tuple[str, ...]:
                 why = f"leaves {len(people)} {who}, and changes of class {risk} need {needed}"
                 raise Refused(7, "CannotBeMet", why, "Name more people, or ask for fewer in trust/policy.yaml.")
             if needed and len(people) == needed:
-                just_enough.setdefault(f"{needed} {who}", []).append(risk)
-    return tuple(f"Changes of class {', '.join(risks)} need all {who}." for who, risks in just_enough.items())
+                just_enough.setdefault(
+                    f"all {needed} {who}" if needed > 1 else f"the only one of the {who}", []
+                ).append(risk)
+    return tuple(f"Changes of class {', '.join(risks)} need {who}." for who, risks in just_enough.items())
 
 
 def _asked(policy: Policy, risk: str) -> Asked:

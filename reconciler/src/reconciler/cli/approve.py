@@ -10,7 +10,7 @@ import click
 
 from reconciler.cli.output import emit, say
 from reconciler.clone import Clone
-from reconciler.errors import Misused
+from reconciler.errors import Misused, Stalled
 
 if TYPE_CHECKING:
     from reconciler.approving import Waiting
@@ -52,9 +52,7 @@ def approve(
         return _print(shown, as_json=as_json)
     signed = _sign(clone, shown, yes=yes, as_json=as_json)
     if signed and push:
-        reference = signed.branch.reference
-        remedy = f"The approval is on {signed.branch.name} here; `git push origin {signed.branch.name}` shows why."
-        remote.push(clone, f"{reference}:{reference}", quiet=as_json, remedy=remedy)
+        remote.push_branch(clone, signed.branch, quiet=as_json)
     return _tell(shown, signed, pushed=push, as_json=as_json)
 
 
@@ -99,14 +97,15 @@ def _sign(clone: Clone, shown: Shown, *, yes: bool, as_json: bool) -> Waiting | 
 
 
 def _ask(question: str) -> None:
+    if not sys.stdin.isatty():
+        raise Misused("NotConfirmed", "Nobody can be asked here, so nothing was signed.", "--yes answers for scripts.")
     say()
     try:
-        agreed = sys.stdin.isatty() and click.confirm(question, default=False)
+        agreed = click.confirm(question, default=False)
     except click.Abort:
         agreed = False
     if not agreed:
-        remedy = "" if sys.stdin.isatty() else "Nobody can be asked here; --yes answers for scripts."
-        raise Misused("NotConfirmed", "Nothing was signed.", remedy)
+        raise Stalled("NotConfirmed", "Nothing was signed.")
 
 
 def _tell(shown: Shown, signed: Waiting | None, *, pushed: bool, as_json: bool) -> int:

@@ -338,9 +338,10 @@ def _keep(
 
 def _push(root: str, clone: Clone, commit: str, proposed: Branch | None, wish: Wish) -> dict[str, Any]:
     """Push with stock git, and follow a change of main where this machine can see the device."""
-    remedy = f"{commit[:7]} is committed; `git push` shows why."
-    refspecs = (f"{proposed.reference}:{proposed.reference}",) if proposed else ("HEAD",)
-    remote.push(clone, *refspecs, quiet=wish.as_json, remedy=remedy)
+    if proposed:
+        remote.push_branch(clone, proposed, quiet=wish.as_json)
+    else:
+        remote.push(clone, "HEAD", quiet=wish.as_json, remedy=f"{commit[:7]} is committed; `git push` shows why.")
     on_main = proposed is None and clone.repository.branch() == MAIN
     return follow_pushed(root, commit, follows=on_main, as_json=wish.as_json)
 

@@ -84,9 +84,13 @@ def _fields(waiting: Waiting, made: str) -> dict[str, object]:
 
 
 def _tell(waiting: Waiting, made: str, *, pushed: bool) -> None:
+    from reconciler.cli.proposal import row_of
+    from reconciler.cli.showing import risk_words, show_rows
+
     who = ", ".join(each.principal for each in waiting.approvals)
-    for sentence in waiting.draft.judgement.sentences:
-        say(sentence, kind="plus")
+    show_rows(
+        [row_of(each) for each in waiting.draft.judgement.sentences], risk_words(waiting.draft.judgement.risk, ())
+    )
     say(f"main is at {made[:7]}: approved by {who}, and every rule holds.", kind="good")
     if not pushed:
         force = "--force-with-lease " if waiting.returns else ""

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from desired_state.load import load
+from desired_state.trust.line import line_down_to
 from desired_state.trust.wording import asked_words
 from reconciler.approving import Waiting
 from reconciler.cli.diff import Comparison, Side, compare
@@ -25,9 +26,10 @@ _SECRETS = "secrets/"
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Everything that is shown of a proposal."""
+    """Everything that is shown of a proposal. `dropped` are the subjects of the commits that a return leaves, newest first."""
 
     waiting: Waiting
+    dropped: tuple[str, ...]
     rows: list[Row]
     reasons: tuple[str, ...]
     household_files: dict[str, str]
@@ -49,13 +51,21 @@ def prepare(clone: Clone, waiting: Waiting) -> Shown:
         raise Stalled("NotShown", f"{unseen[0]} is no text, so nobody can see what it says.", "Write it anew, as text.")
     if found.digests[1] != f"sha256:{waiting.artifact.digest}":
         raise Stalled("NotShown", "The files were rendered twice, and differently.", "This is a bug; please report it.")
-    return Shown(waiting, _rows(waiting, found), _reasons(waiting, found), files, dict(found.daemon_files))
+    dropped = line_down_to(clone.repository, waiting.main, waiting.draft.base)[:-1]
+    subjects = tuple(clone.read(commit).subject for commit in dropped)
+    return Shown(waiting, subjects, _rows(waiting, found), _reasons(waiting, found), files, dict(found.daemon_files))
 
 
 def show(shown: Shown) -> None:
     """Print a proposal: the short of it first, then every file."""
     waiting = shown.waiting
     _show_origin(waiting)
+    if shown.dropped:
+        say(
+            f"It leaves main ({waiting.main[:7]}) for {waiting.draft.base[:7]}, and drops what came after:", kind="note"
+        )
+        for subject in shown.dropped:
+            say(subject, kind="minus", indent=2)
     say()
     show_rows(shown.rows, risk_words(waiting.draft.judgement.risk, shown.reasons))
     _show_signatures(waiting)
@@ -76,6 +86,7 @@ def as_json(shown: Shown) -> dict[str, Any]:
         "proposal": waiting.draft.proposal,
         "base": waiting.draft.base,
         "main": waiting.main,
+        "drops": list(shown.dropped),
         "says": {
             "author": waiting.proposal.author,
             "request": waiting.proposal.request,
@@ -100,6 +111,13 @@ def as_json(shown: Shown) -> dict[str, Any]:
     }
 
 
+def row_of(sentence: str) -> Row:
+    """Return a sentence of a judgement, which may begin with its mark, as a row."""
+    mark, space, words = sentence.partition(" ")
+    marked = bool(space) and mark in set("+-~")
+    return {"kind": "trust", "mark": mark if marked else "~", "sentence": words if marked else sentence}
+
+
 def remains(waiting: Waiting) -> str:
     """Return what must happen next, as a sentence."""
     lack, name = lacking(waiting), waiting.branch.name
@@ -119,7 +137,7 @@ def _sides(clone: Clone, waiting: Waiting) -> tuple[Side, Side]:
 def _rows(waiting: Waiting, found: Comparison) -> list[Row]:
     """Return the sentences; where the base cannot be read there is but the one of the judgement."""
     if waiting.of_trust or not waiting.draft.judgement.judged:
-        return [{"kind": "trust", "mark": "~", "sentence": each} for each in waiting.draft.judgement.sentences]
+        return [row_of(each) for each in waiting.draft.judgement.sentences]
     return found.rows
 
 
@@ -137,11 +155,6 @@ def _show_origin(waiting: Waiting) -> None:
     say(styled(f"It says, and nobody has checked: {', '.join(filter(None, (asked, request, written)))}", "dim"))
     if proposal.signed_by:
         say(styled(f"Signed by {proposal.signed_by}, who is not counted", "dim"))
-    if waiting.returns:
-        say(
-            f"It leaves main ({waiting.main[:7]}) and goes back: what came after {waiting.draft.base[:7]} is dropped.",
-            kind="note",
-        )
 
 
 def _show_signatures(waiting: Waiting) -> None:

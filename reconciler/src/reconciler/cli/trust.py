@@ -263,8 +263,7 @@ def _leave(clone: Clone, shown: Shown, wish: Wish) -> int:
 
     branch = shown.waiting.branch
     if wish.push:
-        remedy = f"It is on {branch.name} here; `git push origin {branch.name}` shows why."
-        remote.push(clone, f"+{branch.reference}:{branch.reference}", quiet=wish.as_json, remedy=remedy)
+        remote.push_branch(clone, branch, quiet=wish.as_json)
     if wish.as_json:
         emit({**as_json(shown), "pushed": wish.push})
         return 0
