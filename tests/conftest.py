@@ -7,8 +7,9 @@ import os
 from hypothesis import settings
 
 from tests.bench import bench, benchs_family, family, joined, standing, unjoined
+from tests.full_bench import standing_whole, whole
 
-__all__ = ["bench", "benchs_family", "family", "joined", "standing", "unjoined"]
+__all__ = ["bench", "benchs_family", "family", "joined", "standing", "standing_whole", "unjoined", "whole"]
 
 # Machines that run tests are busy: how long an example takes says nothing. A merge is judged by the same examples each time.
 settings.register_profile("local", deadline=None)

@@ -7,14 +7,15 @@ import shutil
 import smtplib
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from desired_state.model import Household
 from desired_state.secrets import Envelope
 from reconciler.check import check
-from reconciler.child_units import ChildUnits
+from reconciler.child_units import _YOUNG_SECONDS, ChildUnits
 from reconciler.generation import Generation, Generations, changed_files
 from reconciler.probe import ProbeResult, ask
 from reconciler.provision import Provisions
@@ -52,6 +53,17 @@ def mail(**changes) -> Household:
     home = holm()
     relay = home.mail.relay.model_copy(update=changes.pop("relay", {}))
     return home.model_copy(update={"mail": home.mail.model_copy(update={"relay": relay, **changes})})
+
+
+def try_all_now(queue: Path) -> None:
+    """Have the Postfix of this queue try everything that waits, instead of minutes later."""
+    folder = os.open(queue / "public", os.O_PATH)  # a socket's own path may be too long, unix(7)
+    try:
+        with socket.socket(socket.AF_UNIX) as manager:
+            manager.connect(f"/proc/self/fd/{folder}/qmgr")
+            manager.sendall(_TRY_ALL_NOW)
+    finally:
+        os.close(folder)
 
 
 class MailHome:
@@ -116,6 +128,10 @@ class MailHome:
         self.units.perform([UnitStep(Action.RESTART, UNIT)], self.plan)
         self.wait()
 
+    def listen_to_reloads(self) -> None:
+        """Wait until the agent reloads it: a younger daemon is restarted instead, whatever it is."""
+        until(lambda: self.units._children[UNIT].age >= _YOUNG_SECONDS, what="it is not young any more")
+
     def incarnation(self) -> str:
         """Return which process it is."""
         return self.units.states(self.plan)[UNIT].incarnation
@@ -124,12 +140,20 @@ class MailHome:
         """Return all that Postfix has logged."""
         return "\n".join(line.text for line in tuple(self.units._lines))
 
-    def waiting(self) -> int:
-        """Return how many messages are in the queue."""
-        return sum(path.is_file() for folder in _WAITING for path in (self.queue / folder).rglob("*"))
+    def waiting(self, *folders: str) -> int:
+        """Return how many messages are in the queue, or in some of its folders."""
+        return sum(path.is_file() for folder in folders or _WAITING for path in (self.queue / folder).rglob("*"))
 
-    def try_again(self) -> None:
-        """Have Postfix try everything that waits now, instead of minutes later."""
+    def retry(self, condition: Callable[[], bool]) -> None:
+        """Have Postfix try everything that waits now, instead of minutes later, until the condition holds."""
+        deadline = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < deadline, self.said()[-4000:]
+            self._try_again()
+            with suppress(AssertionError):
+                until(condition, 0.5)
+
+    def _try_again(self) -> None:
         folder = os.open(self.queue / "public", os.O_PATH)  # a socket's own path may be too long, unix(7)
         try:
             with socket.socket(socket.AF_UNIX) as manager:
@@ -139,9 +163,9 @@ class MailHome:
             os.close(folder)
 
     @contextmanager
-    def device(self, *, source: str = "127.0.0.1", encrypt: bool = False) -> Iterator[smtplib.SMTP]:
-        """Connect as a device of the home, or from somewhere else; with STARTTLS if it shall `encrypt`."""
-        with smtplib.SMTP(ADDRESS, self.target.mail_port, timeout=20, source_address=(source, 0)) as connection:
+    def device(self, *, encrypt: bool = False) -> Iterator[smtplib.SMTP]:
+        """Connect as a device of the home; with STARTTLS if it shall `encrypt`."""
+        with smtplib.SMTP(ADDRESS, self.target.mail_port, timeout=20) as connection:
             connection.ehlo("scanner")
             if encrypt:
                 context = ssl.create_default_context(cafile=str(self.paths.keys / "postfix.pem"))
