@@ -246,6 +246,21 @@ def test_the_probe_sees_a_server_that_lets_too_much(server, line, other, word):
     until(lambda: word in server.ask()[0].message, f"{word}: {server.ask()}")
 
 
+@pytest.mark.parametrize(
+    ("line", "other"),
+    [
+        ("[global]", "[global]\nno such parameter = 1"),
+        ("server signing = mandatory", "server signing = perhaps"),
+        ("interfaces = 127.168.10.2/8", "interfaces = 203.0.113.9/32"),
+    ],
+)
+def test_what_samba_complains_of_is_a_fault_of_its_unit(server, line, other):
+    """It serves on, with a default in place of what it did not take, or ends: its own line about that is found."""
+    assert server.faults() == []
+    server.spoil(line, other)
+    until(server.faults, f"a fault is found in {[each.text for each in server.units._lines]}")
+
+
 def test_the_probe_costs_little_and_leaves_nothing(server):
     """In every quiet pass: about a millisecond of the agent's own time."""
     (probe,) = server.artifact.plan.probes

@@ -22,7 +22,7 @@ ACCOUNTS = "samba/smbpasswd"
 
 _FAULTS = (
     r"^(?:Ignoring unknown parameter |Unknown parameter encountered|WARNING: Ignoring invalid value |Error loading services)",
-    r"^(?:No path in service |open_sockets_smbd: |PANIC |ERROR: )",
+    r"^(?:open_sockets_smbd: |PANIC )",
 )
 """How smbd's own complaints begin. Anchored: names of machines and files stand in its log, too."""
 
