@@ -84,11 +84,11 @@ class Provider:
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 Ok"
 
-    async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
         """Remember the message."""
         content = envelope.content if isinstance(envelope.content, bytes) else b""
         login = session.auth_data.login.decode() if session.auth_data else ""
-        encrypted = session.ssl is not None
+        encrypted = server.transport.get_extra_info("ssl_object") is not None
         sender, recipients = envelope.mail_from or "", tuple(envelope.rcpt_tos)
         self.arrived.append(Arrived(sender, recipients, content.decode(errors="replace"), login, encrypted))
         return "250 2.0.0 Ok"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import smtplib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import pytest
@@ -38,14 +38,14 @@ def provider_of(home: MailHome, *, name: str = NAME, wrapped: bool = False, **ho
     return smart_host(Provider(**how), home.authority.context(name), home.target.relay_port, wrapped=wrapped)
 
 
-def arrived(provider: Provider, number: int = 1) -> None:
-    """Wait until so many messages have arrived."""
-    until(lambda: len(provider.arrived) >= number, what=f"{number} of {provider.arrived} arrived")
+def arrived(provider: Provider) -> None:
+    """Wait until a message has arrived."""
+    until(lambda: provider.arrived != [], what="a message arrived")
 
 
-def deferred(home: MailHome, why: str) -> None:
-    """Wait until Postfix has put a message off, with these words."""
-    until(lambda: re.search(rf"status=deferred \([^\n]*{why}", home.said()) is not None, what=f"{why} in {home.said()}")
+def deferred(home: MailHome, why: str) -> bool:
+    """Whether Postfix has put a message off, with these words."""
+    return re.search(rf"status=deferred \([^\n]*{why}", home.said()) is not None
 
 
 def test_a_message_leaves_encrypted_with_the_log_in_as_the_one_sender(home: MailHome):
@@ -103,33 +103,31 @@ def test_nobody_else_gets_the_message_or_the_password(home: MailHome, tmp_path: 
     stranger = Authority(tmp_path / "stranger", "Another authority")
     port = home.target.relay_port
     pretenders = {
-        "Server certificate not verified": home.authority.context("evil.example"),
-        "Server certificate not trusted": stranger.context(NAME),
+        "hostname mismatch": home.authority.context("evil.example"),
+        "untrusted issuer /CN=Another authority": stranger.context(NAME),
         "TLS is required, but was not offered": None,
     }
     home.send("scans@home.arpa")
     for why, context in pretenders.items():
         with smart_host(Provider(), context, port) as provider:
-            home.try_again()
-            deferred(home, why)
+            home.retry(lambda why=why: why in home.said() and home.waiting("deferred") == 1)
         assert (provider.arrived, provider.attempts, provider.met) == ([], 0, 0)
         assert home.waiting() == 1
     with provider_of(home) as provider:
-        home.try_again()
-        arrived(provider)
+        home.retry(lambda: provider.arrived != [])
 
 
 def test_a_changed_password_is_a_reload_and_lets_waiting_mail_go(home: MailHome):
     """With the wrong one the message waits; the right one needs no restart, and no other file changes."""
     with provider_of(home, login=(LOGIN[0], "another $1 password")) as provider:
         home.send("scans@home.arpa")
-        deferred(home, "SASL authentication failed")
+        home.retry(lambda: deferred(home, "SASL authentication failed"))
         assert (home.waiting(), provider.arrived) == (1, [])
+        home.listen_to_reloads()
         before = home.incarnation()
         (step,) = home.become(mail(), "another $1 password")
         assert (step.action, step.unit, home.incarnation()) == (Action.RELOAD, UNIT, before)
-        home.try_again()
-        arrived(provider)
+        home.retry(lambda: provider.arrived != [])
     assert "another $1 password" not in home.said()
 
 
@@ -145,12 +143,11 @@ def test_any_password_arrives_as_it_is(home: MailHome, password: str):
 def test_mail_waits_for_the_internet_and_over_a_restart(home: MailHome):
     """A device is done at once; the message goes when the provider is back."""
     home.send("scans@home.arpa")
-    deferred(home, "Connection refused")
+    home.retry(lambda: deferred(home, "Connection refused"))
     home.restart()
     assert home.waiting() == 1
     with provider_of(home) as provider:
-        home.try_again()
-        arrived(provider)
+        home.retry(lambda: provider.arrived != [])
         until(lambda: home.waiting() == 0, what="nothing waits")
     assert len(provider.arrived) == 1
 
@@ -179,29 +176,41 @@ def test_an_address_that_the_home_does_not_have_is_refused_to_the_device(home: M
     assert home.waiting() == 0
 
 
-@pytest.mark.parametrize("recipient", ["bob@elsewhere.example", "scans@home.arpa", "postmaster", "root@localhost"])
-@pytest.mark.parametrize("sender", ["", "anna@holm.example", "x@evil.example"])
-def test_nobody_from_elsewhere_can_send_anything_to_anyone(home: MailHome, sender: str, recipient: str):
-    """From an address outside the accepted networks there is no relaying, and no mail to the family either."""
-    with home.device(source=STRANGER) as outside:
-        outside.mail(sender)
-        assert outside.rcpt(recipient)[0] == 554
-        with pytest.raises(smtplib.SMTPDataError):
-            outside.data("x")
+def test_nobody_from_elsewhere_can_send_anything_to_anyone(home: MailHome):
+    """An address outside the accepted networks is turned away at once: no relaying, no mail to the family, no word of who is here."""
+    outside = smtplib.SMTP(timeout=20, source_address=(STRANGER, 0))
+    assert outside.connect(ADDRESS, home.target.mail_port)[0] == 554
+    recipients = (
+        "bob@elsewhere.example",
+        "scans@home.arpa",
+        "postmaster",
+        "root@localhost",
+        "bob%elsewhere.example@home.arpa",
+    )
+    words = [
+        ("EHLO", "x"),
+        ("MAIL", "FROM:<>"),
+        *(("RCPT", f"TO:<{recipient}>") for recipient in recipients),
+        ("DATA", ""),
+    ]
+    words += [("VRFY", "scans@home.arpa"), ("EXPN", "scans"), ("ETRN", "home.arpa"), ("HELP", ""), ("STARTTLS", "")]
+    for command, argument in words:
+        assert outside.docmd(command, argument)[0] == 503
+    outside.quit()
     assert home.waiting() == 0
 
 
-def test_it_tells_strangers_nothing(home: MailHome):
-    """Neither who is here nor which program it is."""
-    with home.device(source=STRANGER) as outside:
-        assert outside.verify("scans@home.arpa")[0] == 502
-        assert outside.docmd("EXPN", "scans")[0] == 502
-        assert outside.docmd("ETRN", "home.arpa")[0] != 250
-        said = outside.docmd("HELP")[1] + (outside.ehlo("x")[1])
-    with smtplib.SMTP() as connection:
-        greeting = connection.connect(ADDRESS, home.target.mail_port)[1]
-    assert greeting == b"hearth.holm.example ESMTP"
-    assert b"ostfix" not in greeting + said
+def test_it_tells_devices_no_more_than_they_need(home: MailHome):
+    """Neither who is here nor which program it is; and it fetches nothing for anybody."""
+    with home.device() as device:
+        answers = [
+            device.docmd(*words) for words in (("VRFY", "scans@home.arpa"), ("EXPN", "scans"), ("ETRN", "home.arpa"))
+        ]
+        assert all(code >= 400 for code, _ in answers)
+        assert b"ostfix" not in b"".join(words for _, words in (*answers, device.docmd("HELP"), device.ehlo("x")))
+    connection = smtplib.SMTP(timeout=20)
+    assert connection.connect(ADDRESS, home.target.mail_port) == (220, b"hearth.holm.example ESMTP")
+    connection.quit()
 
 
 def test_a_device_can_encrypt(home: MailHome):
@@ -250,6 +259,7 @@ def test_a_device_may_send_without_a_sender(home: MailHome):
 
 def test_every_change_takes_effect_by_a_reload(home: MailHome):
     """Aliases, names, the sender, and even the address: another process never starts, and no message is lost."""
+    home.listen_to_reloads()
     before = home.incarnation()
     changes = [
         mail(aliases={"paper": frozenset({"jens"})}),
@@ -283,13 +293,27 @@ def test_nothing_that_it_says_is_a_fault(home: MailHome):
         device.mail("fatal@panic.example")
         device.rcpt("panic: x@home.arpa")
     home.send("scans@home.arpa")
-    deferred(home, "Connection refused")
+    home.retry(lambda: deferred(home, "Connection refused"))
     assert home.units.faults(home.plan, cursor) == ()
 
 
-def test_a_service_that_cannot_start_is_a_fault(home: MailHome):
-    """A restriction that Postfix does not know passes its own check, and shows when a device connects."""
+def test_a_restriction_that_postfix_does_not_know_shows_in_the_answer(home: MailHome):
+    """Its own check passes that file: so the question to it is what finds it, and it fills nobody's mailbox meanwhile."""
     live = home.paths.state / "current/postfix/main.cf"
     live.write_text(live.read_text().replace("permit_mynetworks, reject", "permit_nobody_knows, reject"))
     home.units.perform([UnitStep(Action.RESTART, UNIT)], home.plan)
-    until(lambda: not home.ask().ok and home.units.faults(home.plan, "0") != (), what="the fault is seen")
+    until(lambda: "Server configuration error" in home.ask().message, what="the relay answers otherwise")
+    assert home.waiting() == 0
+
+
+def test_a_table_that_is_missing_is_a_fault_of_the_unit(home: MailHome):
+    """Devices are told to come again, for ever; what Postfix says of the table is found in its log."""
+    (home.paths.state / "current/postfix/aliases").unlink()
+    home.units.perform([UnitStep(Action.RESTART, UNIT)], home.plan)
+
+    def is_seen() -> bool:
+        with suppress(OSError, smtplib.SMTPException):
+            home.send("scans@home.arpa")
+        return home.units.faults(home.plan, "0") != ()
+
+    until(is_seen, what="the fault is seen")

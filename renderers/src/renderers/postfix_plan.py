@@ -26,8 +26,11 @@ NOTICES = f"{FOLDER}/notices"
 FILES = (MAIN, MASTER, ALIASES, TRANSPORT, SENDERS, HEADERS, SENDERLESS, NOTICES)
 
 _LOG_PREFIX = r"^(?:\w+ +\d+ [\d:]+ \S+ postfix[\w/-]*\[\d+\]: )?"
-FAULTS = (rf"{_LOG_PREFIX}(?:fatal|panic): ", rf"{_LOG_PREFIX}warning: \S+: bad command startup")
-"""How Postfix says that one of its programs cannot go on. Anchored: what a device says of itself is logged, too, but never first."""
+FAULTS = (
+    rf"{_LOG_PREFIX}(?:fatal|panic|error: open database|error: unsupported dictionary type)[: ]",
+    rf"{_LOG_PREFIX}warning: \S+: bad command startup",
+)
+"""How Postfix says that a program or table of its own cannot be used. Anchored: what a device says is logged too, but never first."""
 
 _HARMLESS = (r"\w+ =.*", r"\S+ +(?:inet|unix|unix-dgram) .*", r" +-o .*")
 """What it read, said back. Its warnings begin with its own name and a colon."""
