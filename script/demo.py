@@ -14,12 +14,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reconciler.probe import ask
 from renderers.plan import DnsProbe
+
+if TYPE_CHECKING:
+    from script.demo_services import Services
 
 TOP = Path(__file__).resolve().parent.parent
 HOME = TOP / "demo-home"
@@ -33,6 +37,7 @@ WORLD = {
     "tiktok.com": "23.45.67.89",
 }
 WIDTH = 40
+PORTS = ("port", "upstream_port", "files_port", "mail_port", "authority_port", "relay_port")
 
 
 class Story:
@@ -60,7 +65,8 @@ class Story:
         whole = (
             f"All {good} held" if all(self.held) else red(f"{len(self.held) - good} of {len(self.held)} did not hold")
         )
-        print(f"\n{whole}, {seconds:.0f} s.   Play with it: script/demo --keep   On your Pi: docs/install.md")
+        more = "" if "--all" in sys.argv[1:] else "Folders, mail and certificates too: script/demo --all   "
+        print(f"\n{whole}, {seconds:.0f} s.   Play with it: script/demo --keep   {more}On your Pi: docs/install.md")
         return 0 if all(self.held) else 1
 
 
@@ -74,8 +80,10 @@ def red(text: str) -> str:
     return f"\033[31m{text}\033[0m" if sys.stdout.isatty() else text
 
 
-def run(*argv: str | Path, cwd: Path = HOUSEHOLD, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run a command as the family's own git and SSH set-up, inside the demo's folder, would."""
+def run(
+    *argv: str | Path, cwd: Path = HOUSEHOLD, check: bool = True, said: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command as the family's own git and SSH set-up, inside the demo's folder, would; `said` is what it reads."""
     environment = {
         **os.environ,
         "HOME": str(HOME),
@@ -84,16 +92,16 @@ def run(*argv: str | Path, cwd: Path = HOUSEHOLD, check: bool = True) -> subproc
     }
     environment.pop("SSH_AUTH_SOCK", None)
     finished = subprocess.run(
-        [str(word) for word in argv], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+        [str(word) for word in argv], cwd=cwd, env=environment, input=said, capture_output=True, text=True, check=False
     )
     if check and finished.returncode != 0:
         raise SystemExit(f"{' '.join(map(str, argv))} failed:\n{finished.stdout}{finished.stderr}")
     return finished
 
 
-def hearth(*words: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+def hearth(*words: str | Path, check: bool = True, said: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run the hearth command on the demo's Pi."""
-    return run(TOP / ".venv/bin/hearth", "--root", PI, *words, check=check)
+    return run(TOP / ".venv/bin/hearth", "--root", PI, *words, check=check, said=said)
 
 
 def git(*words: str | Path, check: bool = True) -> str:
@@ -115,16 +123,22 @@ def lookup(name: str, server: str, port: int) -> str:
     return "not found" if result.ok else said or "no answer"
 
 
-def free_port() -> int:
-    """Return a port that nothing uses on the demo's addresses, for UDP and TCP alike."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((MAIN, 0))
-        return int(probe.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """Return ports that nothing uses on the demo's addresses, for UDP and TCP alike."""
+    with ExitStack() as held:
+        found = []
+        for _ in range(count):
+            datagram = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            stream = held.enter_context(socket.socket())
+            datagram.bind((MAIN, 0))
+            stream.bind((MAIN, datagram.getsockname()[1]))
+            found.append(int(datagram.getsockname()[1]))
+    return found
 
 
 @contextmanager
-def internet(port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Be the resolvers that the home asks for the rest of the world, and know a few names."""
+def internet(port: int, *more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Be the resolvers that the home asks for the rest of the world, and know a few names; `more` are options of dnsmasq."""
     names = [f"--host-record={name},{address}" for name, address in WORLD.items()]
     names += [f"--local=/{name}/" for name in WORLD]
     where = ["--listen-address=127.9.9.9", "--listen-address=127.112.112.112", f"--port={port}", "--bind-interfaces"]
@@ -137,7 +151,7 @@ def internet(port: int) -> Iterator[subprocess.Popen[bytes]]:
         "--log-facility=/dev/null",
     ]
     own = ["--user=root", "--group="] if os.geteuid() == 0 else []
-    world = subprocess.Popen(["dnsmasq", *quiet, *where, *own, *names], stderr=subprocess.DEVNULL)
+    world = subprocess.Popen(["dnsmasq", *quiet, *where, *own, *names, *more], stderr=subprocess.DEVNULL)
     try:
         yield world
     finally:
@@ -165,6 +179,16 @@ def end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.kill()
         process.wait()
+
+
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
+    """Look again and again until the condition holds; return whether it did in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def make_family() -> str:
@@ -274,10 +298,87 @@ def a_push_to_main(story: Story, port: int) -> None:
     hearth("reconcile", "--json")
 
 
+def all_services(story: Story, family: Services) -> None:
+    """With --all: the home learns to keep secrets, and then to share folders, send mail and give out certificates."""
+    story.scene("Anna lets the Pi keep secrets, and asks for shared folders, mail and certificates")
+    key = json.loads(hearth("secret", "recipient", "--json").stdout)["recipient"]
+    hearth("trust", "add", "recipients", "hearth", "--recipient", key, "--commit", "--push")
+    story.line("A change of trust, by an owner", "the Pi's own key may open the home's secrets")
+    for name, value in family.passwords.items():
+        hearth("secret", "set", name, "--commit", said=f"{value}\n")
+    words = [*family.passwords.values()]
+    hidden = [
+        path for path in HOUSEHOLD.rglob("*") if path.is_file() and any(w.encode() in path.read_bytes() for w in words)
+    ]
+    story.line("Three passwords, encrypted to it", "in git, and readable nowhere else", held=not hidden)
+    family.copy_household()
+    git("add", "services")
+    git("commit", "--quiet", "-S", "--message", "Files, mail and certificates")
+    git("push", "--quiet", "--no-verify")
+    began = time.monotonic()
+    outcome = json.loads(hearth("reconcile", "--json", check=False).stdout)
+    ready = next(one for one in outcome["conditions"] if one["type"] == "Ready")
+    story.line(
+        "Samba, Postfix and step-ca",
+        f"in effect after {time.monotonic() - began:.1f} s",
+        held=ready["status"] == "True",
+    )
+
+
+def shared_folders(story: Story, family: Services) -> None:
+    """With --all: one writes, another reads, and who may not is refused."""
+    story.scene("Shared folders: Jens saves a photo, Anna opens it")
+    photo = HOME / "photo.jpg"
+    photo.write_bytes(b"a photo")
+    saved = family.open_folder("jens", "family", f"put {photo} photo.jpg")
+    found = family.open_folder("anna", "family", "ls")
+    story.line("Jens saves, Anna sees it", "photo.jpg", held="NT_STATUS" not in saved and "photo.jpg" in found)
+    refused = family.open_folder("jens", "backups", "ls")
+    story.line("Jens, in Anna's backups", refused, held=refused == "NT_STATUS_ACCESS_DENIED")
+    stranger = family.open_folder("mia", "family", "ls")
+    story.line(
+        "Mia, who has no password yet", stranger, held=stranger == "NT_STATUS_LOGON_FAILURE" or "DISABLED" in stranger
+    )
+
+
+def mail_and_a_certificate(story: Story, family: Services) -> None:
+    """With --all: a scanner's message leaves through the provider, and the television gets a certificate."""
+    story.scene("The scanner sends a page; the television gets a certificate")
+    family.send("Homework")
+    story.line(
+        "At the provider",
+        "arrived: encrypted, logged in, from anna@holm.example",
+        held=until(lambda: "Homework" in family.arrived()),
+    )
+    said = family.certificate()
+    story.line("certbot, for tv.home.arpa", f"{said}, by the home's own authority", held=said == "good")
+
+
+def services_offline(story: Story, family: Services) -> None:
+    """With --all: what goes on without the world."""
+    found = family.open_folder("anna", "family", "ls")
+    story.line("Anna's photos", "still there", held="photo.jpg" in found)
+    family.send("Sent offline")
+    story.line(
+        "The scanner's next page", "taken, and waits for the internet", held="Sent offline" not in family.arrived()
+    )
+
+
+def services_again(story: Story, family: Services) -> None:
+    """With --all: what waited leaves by itself."""
+    story.scene("The internet is back")
+
+    def left() -> bool:
+        family.flush()
+        return "Sent offline" in family.arrived()
+
+    story.line("The page that waited", "arrived at the provider", held=until(left))
+
+
 def no_internet(
     story: Story, port: int, agent: subprocess.Popen[bytes], world: subprocess.Popen[bytes]
 ) -> subprocess.Popen[bytes]:
-    """Scene 5: no internet, no repository, and the Pi starts anew."""
+    """No internet, no repository, and the Pi starts anew."""
     story.scene("The internet is gone, and the Pi restarts")
     end(world)
     REMOTE.rename(HOME / "unreachable.git")
@@ -287,12 +388,11 @@ def no_internet(
     found, kids = lookup("tv.home.arpa", MAIN, port), lookup("tiktok.com", KIDS, port)
     story.line("tv.home.arpa", found, held=found == "192.168.10.30")
     story.line("TikTok for the kids", f"still {kids}", held=kids == "not found")
-    (HOME / "unreachable.git").rename(REMOTE)
     return agent
 
 
 def who_did_this(story: Story) -> None:
-    """Scene 6: stock git, and nothing of ours, says who changed what."""
+    """Stock git, and nothing of ours, says who changed what."""
     story.scene("Who did this? Stock git answers")
     commit = git("log", "--format=%h", "--grep=TikTok", "--reverse", "main").split()[0]
     verified = run(
@@ -304,48 +404,83 @@ def who_did_this(story: Story) -> None:
 
 def main() -> int:
     """Tell the story; return 0 if every scene held."""
-    keep = sys.argv[1:] == ["--keep"]
+    keep, every = "--keep" in sys.argv[1:], "--all" in sys.argv[1:]
     for ending in (signal.SIGTERM, signal.SIGHUP):  # a closed window leaves nothing running either
         signal.signal(ending, lambda *_: sys.exit(1))
     began = time.monotonic()
     words = make_family()
-    port, upstream_port = free_port(), free_port()
-    hearth_join = ["join", REMOTE, "--genesis", words, "--yes", "--bench", str(port), str(upstream_port), "--json"]
-    run(TOP / ".venv/bin/hearth", "--root", PI, *hearth_join, cwd=HOME)
+    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+    bench = [str(ports[name]) for name in ("port", "upstream_port")]
+    run(
+        TOP / ".venv/bin/hearth", "--root", PI, "join", REMOTE, "--genesis", words, "--yes", "--bench", *bench, cwd=HOME
+    )
     print(f"  {'The Holm family: 3 people, 4 devices':<40}✓ {time.monotonic() - began:3.0f} s", flush=True)
-    story = Story()
-    with internet(upstream_port) as world:
-        agent = start_pi()
-        try:
+    with ExitStack() as running:
+        services, names = with_all(running, ports) if every else (None, ())
+        code, agent = tell(ports, services, names)
+        running.callback(end, agent)
+        if keep:
+            play(agent, ports["upstream_port"], names)
+    return code
+
+
+def with_all(running: ExitStack, ports: dict[str, int]) -> tuple[Services, tuple[str, ...]]:
+    """With --all: give the services' daemons their ports, and start the world's side of them."""
+    sys.path.insert(0, str(TOP))
+    from script.demo_services import Services
+
+    settings = PI / "etc/hearth/device.toml"
+    kept = [line for line in settings.read_text().splitlines() if line.split(" ")[0] not in ports]
+    settings.write_text("\n".join([*kept, *(f"{name} = {port}" for name, port in ports.items())]) + "\n")
+    family = Services(HOME, HOUSEHOLD, PI, ports)
+    [asked] = free_ports(1)
+    running.enter_context(family.names(asked))
+    return family, (f"--server=/home.arpa/127.0.0.1#{asked}",)
+
+
+def tell(
+    ports: dict[str, int], services: Services | None, names: tuple[str, ...]
+) -> tuple[int, subprocess.Popen[bytes]]:
+    """Tell the story; return the exit code, and the agent, which still runs."""
+    story, port = Story(), ports["port"]
+    agent = None
+    try:
+        with ExitStack() as world_of_services, internet(ports["upstream_port"], *names) as world:
+            agent = start_pi()
             the_home_is_up(story, port)
             a_wish(story, port)
             a_bad_day(story, port)
             a_push_to_main(story, port)
+            if services:
+                world_of_services.enter_context(services.mail_provider())
+                all_services(story, services)
+                shared_folders(story, services)
+                mail_and_a_certificate(story, services)
+                world_of_services.close()
             agent = no_internet(story, port, agent, world)
-            who_did_this(story)
-            code = story.close()
-        except BaseException:
+            if services:
+                services_offline(story, services)
+        (HOME / "unreachable.git").rename(REMOTE)
+        if services:
+            with internet(ports["upstream_port"], *names), services.mail_provider():
+                services_again(story, services)
+        who_did_this(story)
+        return story.close(), agent
+    except BaseException:
+        if agent:
             end(agent)
-            raise
-        if not keep:
-            end(agent)
-            return code
-    return play(agent, upstream_port)
+        raise
 
 
-def play(agent: subprocess.Popen[bytes], upstream_port: int) -> int:
+def play(agent: subprocess.Popen[bytes], upstream_port: int, names: tuple[str, ...]) -> None:
     """Leave the home running until the person has had enough."""
-    with internet(upstream_port):
+    with internet(upstream_port, *names):
         print(
             f"\nThe home runs on. In another terminal:\n  cd {HOUSEHOLD}\n  export HEARTH_ROOT={PI} PATH={TOP}/.venv/bin:$PATH"
         )
         print("  hearth status\n  hearth change block youtube --for kids --commit --push\nCtrl-C ends it.", flush=True)
-        try:
-            with suppress(KeyboardInterrupt):
-                agent.wait()
-        finally:
-            end(agent)
-    return 0
+        with suppress(KeyboardInterrupt):
+            agent.wait()
 
 
 if __name__ == "__main__":

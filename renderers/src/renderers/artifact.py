@@ -20,7 +20,7 @@ from renderers.plan import Plan
 Digest = NewType("Digest", str)
 """64 lower-case hex digits."""
 
-RENDERER_VERSION = "0.1.0"
+RENDERER_VERSION = "0.2.0"
 """Raised with every change that renders any household differently."""
 
 MANIFEST_FORMAT = 2
