@@ -61,6 +61,30 @@ def test_references_move_only_from_where_they_were_seen(working: Path) -> None:
     assert repository.branch() == "refs/heads/main"
 
 
+def test_branches_are_listed_with_where_they_stand(working: Path) -> None:
+    """As stock git lists them; a symbolic one (origin/HEAD) stands on no object of its own."""
+    git(working, "branch", "change/one", "HEAD^")
+    git(working, "update-ref", "refs/remotes/origin/main", "HEAD")
+    git(working, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
+    found = Repository.open(working).references("refs/heads/")
+    assert found == {
+        "refs/heads/change/one": git(working, "rev-parse", "HEAD^"),
+        "refs/heads/main": git(working, "rev-parse", "HEAD"),
+    }
+    assert list(Repository.open(working).references("refs/remotes/")) == ["refs/remotes/origin/main"]
+
+
+def test_head_moves_to_a_branch_and_nothing_else_does(working: Path) -> None:
+    """The index and the folder stay; a branch that is not there is refused by git's own words."""
+    git(working, "branch", "other")
+    (working / "household.yaml").write_text("edited")
+    Repository.open(working).stand_on("refs/heads/other")
+    assert git(working, "branch", "--show-current") == "other"
+    assert git(working, "status", "--short") == "M household.yaml"
+    with pytest.raises(HistoryError):
+        Repository.open(working).stand_on("no reference")
+
+
 def test_a_new_repository_is_on_the_branch_that_has_no_commit_yet(tmp_path: Path) -> None:
     """`hearth init` makes the first commit there."""
     repository = Repository.create(tmp_path / "new")

@@ -10,7 +10,7 @@ import pytest
 
 from desired_state.history import Repository
 from desired_state.sshsig import Signature
-from reconciler.errors import Misused
+from reconciler.errors import Misused, Transient
 from reconciler.signing import SigningKey, configured_person, make_commit, new_key, read_public_key
 
 FILES = {"household.yaml": b"id: x\n"}
@@ -34,7 +34,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     return repository
 
 
-def git(folder: Path, *arguments: str, **env: str) -> str:
+def git(folder: Path, *arguments: str | Path, **env: str) -> str:
     """Run stock git."""
     env = {"PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1", **env}
     return subprocess.run(
@@ -88,6 +88,38 @@ def test_a_key_that_the_agent_holds_signs_by_its_public_line(
         assert read_public_key(key).line == line
         assert repository.read(commit(repository, key), "commit", 10_000)
         agent.terminate()
+
+
+def test_git_s_own_command_names_the_key_where_no_setting_does(repository: Repository, tmp_path: Path) -> None:
+    """gpg.ssh.defaultKeyCommand, as git asks it; what it prints is a literal key, which the agent must hold."""
+    assert repository.working_folder is not None
+    line = read_public_key(SigningKey.configured(repository)).line
+    git(repository.working_folder, "config", "--unset", "user.signingkey")
+    with pytest.raises(Misused, match="does not know"):
+        SigningKey.configured(repository)
+    (tmp_path / "command").write_text(f"#!/bin/sh\necho 'key::{line}'\n")
+    (tmp_path / "command").chmod(0o755)
+    git(repository.working_folder, "config", "gpg.ssh.defaultKeyCommand", f"{tmp_path}/command -L")
+    assert SigningKey.configured(repository).line == line
+    git(repository.working_folder, "config", "gpg.ssh.defaultKeyCommand", "false")
+    with pytest.raises(Misused, match="does not know"):
+        SigningKey.configured(repository)
+
+
+def test_a_program_that_signs_for_git_signs_here(repository: Repository, tmp_path: Path) -> None:
+    """gpg.ssh.program gets the arguments that git gives it, and its failure is told in its words."""
+    assert repository.working_folder is not None
+    program = tmp_path / "signer"
+    program.write_text('#!/bin/sh\n[ "$1$2$3$4$5" = "-Ysign-ngit-f" ] && exec ssh-keygen "$@"\n')
+    program.chmod(0o755)
+    git(repository.working_folder, "config", "gpg.ssh.program", program)
+    assert commit(repository)
+    program.write_text("#!/bin/sh\necho 'The vault is locked' >&2\nexit 1\n")
+    with pytest.raises(Misused, match="The vault is locked"):
+        commit(repository)
+    program.unlink()
+    with pytest.raises(Transient, match="is not installed"):
+        commit(repository)
 
 
 def test_a_relative_key_is_found_from_the_working_folder(repository: Repository) -> None:

@@ -383,6 +383,33 @@ def test_a_passkey_s_approval_is_not_one_at_a_terminal(beginning: Callable[..., 
     assert two.hearth("anna", "merge").code == 0
 
 
+def test_what_mends_an_unreadable_household_can_be_approved(beginning: Callable[..., TwoPeople]) -> None:
+    """It has no difference that could be said, counts as high, and every file of it is shown."""
+    two = beginning(high="{people: 0}")
+    people = (two.clone("anna") / "people.yaml").read_text()
+    two.push("anna", "people.yaml", "people: {Mia: {}}\n")
+    two.git("anna", "switch", "--quiet", "--create", "mend")
+    two.push("anna", "people.yaml", people, branch="mend")
+    shown = two.hearth("jens", "approve", "mend", "--fetch", "--yes")
+    assert shown.code == 0, shown.err
+    assert "The household before it cannot be read, so its risk counts as high" in shown.out
+    assert "+  mia:" in shown.out
+    assert two.hearth("jens", "merge", "mend").code == 0
+
+
+def test_a_git_host_that_does_not_answer_stops_nothing_but_the_fetch(two: TwoPeople) -> None:
+    """Without --fetch what is here can be approved."""
+    branch = two.propose()
+    two.git("jens", "fetch", "--quiet")
+    two.host.rename(two.folder / "gone")
+    said = two.hearth("jens", "approve", branch, "--fetch", "--json")
+    assert (said.code, said.json["error"]["reason"]) == (2, "NotFetched")
+    assert two.hearth("jens", "approve", branch, "--yes").code == 0
+    said = two.hearth("jens", "merge", branch, "--push", "--json")
+    assert (said.code, said.json["error"]["reason"]) == (2, "NotPushed")
+    assert two.hearth("jens", "merge", branch).code == 0
+
+
 # --- which proposal
 
 

@@ -97,8 +97,9 @@ def add(root: str, /, role: str, principal: str, key: Path | None, recipient: st
     from desired_state.trust.edits import add_key, add_recipient
 
     if (role == RECIPIENTS) != bool(recipient) or (role != RECIPIENTS) != bool(key):
+        option = "--recipient age1..." if role == RECIPIENTS else "--key FILE"
         raise Misused(
-            "WhichKey", f"To add one of {role}, give {'--recipient age1...' if role == RECIPIENTS else '--key FILE'}."
+            "WhichKey", f"What stands in trust/{role} is given by {option}, and by nothing else.", f"Add {option}."
         )
     edit: Edit
     if key:
