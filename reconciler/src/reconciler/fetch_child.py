@@ -22,7 +22,7 @@ from reconciler.source.credentials import Credentials
 from reconciler.source.failure import Failure, of_libgit2
 from reconciler.source.peek import MAIN, STATED
 from reconciler.source.source import STATEMENT_LIMIT, Limits
-from reconciler.source.url import parse_url
+from reconciler.source.url import SourceUrl, Transport, parse_url
 
 if TYPE_CHECKING:
     from pygit2.remotes import TransferProgress
@@ -57,13 +57,14 @@ def confine(limits: Limits) -> None:
 def _answer(question: dict[str, Any], limits: Limits) -> dict[str, str]:
     import pygit2
 
+    from reconciler.source.bundle import BundleError
     from reconciler.source.libgit2 import TransferError
 
     try:
         if question["task"] == "repack":
             return _repack(Path(question["store"]), Path(question["incoming"]))
         return _fetch(question, limits)
-    except TransferError as refusal:
+    except (BundleError, TransferError) as refusal:
         return {"failure": refusal.failure.value}
     except (pygit2.GitError, OSError, ValueError, KeyError, MemoryError) as error:
         return {"failure": of_libgit2(error).value}
@@ -77,22 +78,31 @@ def _fetch(question: dict[str, Any], limits: Limits) -> dict[str, str]:
     import pygit2
 
     from reconciler.source import store
-    from reconciler.source.libgit2 import callbacks, nameless_remote
+    from reconciler.source.bundle import unbundle
 
     pygit2.settings.owner_validation = False
     url, incoming = parse_url(question["url"]), Path(question["incoming"])
-    credentials = Credentials(**{name: Path(path) for name, path in question["credentials"].items()})
-    remote = nameless_remote(incoming, url, credentials)
     wanted = [MAIN] * (question["task"] == "fetch") + [STATED] * question["statement"]
-    remote.fetch(
-        [f"+{name}:{name}" for name in wanted],
-        callbacks=callbacks(url, credentials, lambda stats: _watch(stats, limits)),
-    )
+    if url.transport is Transport.FILE and Path(url.path).is_file():
+        unbundle(Path(url.path), incoming, wanted, limits)
+    else:
+        _transfer(question, url, wanted, limits)
     also = {"statement": _statement(incoming)} if question["statement"] else {}
     if question["task"] != "fetch":
         return {"done": "", **also}
     tip = store.main_of(incoming)
     return {"tip": tip, **also} if tip else {"failure": Failure.NO_MAIN.value}
+
+
+def _transfer(question: dict[str, Any], url: SourceUrl, wanted: list[str], limits: Limits) -> None:
+    from reconciler.source.libgit2 import callbacks, nameless_remote
+
+    credentials = Credentials(**{name: Path(path) for name, path in question["credentials"].items()})
+    remote = nameless_remote(Path(question["incoming"]), url, credentials)
+    remote.fetch(
+        [f"+{name}:{name}" for name in wanted],
+        callbacks=callbacks(url, credentials, lambda stats: _watch(stats, limits)),
+    )
 
 
 def _statement(incoming: Path) -> str:

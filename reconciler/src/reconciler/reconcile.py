@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from reconciler import health, journal
 from reconciler.conditions import Condition, Facts, Status
 from reconciler.conditions import conditions as conditions_of
 from reconciler.drift import Drift, Kind
 from reconciler.errors import HearthError, Stalled, Transient
+from reconciler.floor import advance, signers
 from reconciler.freshness import Freshness
 from reconciler.generation import Generation
 from reconciler.home import Home
@@ -30,7 +30,6 @@ from reconciler.journal import (
     Desired,
     Heal,
     Health,
-    LedBack,
     Observed,
     Obstacle,
     Rest,
@@ -44,9 +43,6 @@ from reconciler.probe import ProbeResult
 from reconciler.provision import Made
 from renderers.artifact import RENDERER_VERSION, Artifact
 from renderers.plan import Plan
-
-if TYPE_CHECKING:
-    from desired_state.trust import Step as Verified
 
 _LOOK_AGAIN_SECONDS = 0.25
 _MOST_STEPS = 20
@@ -173,16 +169,10 @@ def _follow_source(home: Home, seen: Pass) -> None:
     if (refused := now.refused) and (refused.revision, refused.agent) == (tip, home.version):
         raise Stalled(refused.reason, refused.message, refused.remedy)
 
-    def move_floor(commit: str, steps: Sequence[Verified]) -> None:  # once for each batch, oldest first
-        home.source.promote(commit)
-        since = steps[-1].unjudged_since if steps else now.unjudged_since
-        value = home.journal.value
-        home.journal.write(journal.verified(value, commit, unjudged_since=since, led_back=_led_back(steps)))
-
     try:
         home.source.fetch(tip, statement=home.freshness.watches)
         home.gate("fetched", detail=tip[:7])
-        revision = home.verify(tip, now.floor, move_floor, unjudged_since=now.unjudged_since)
+        revision = advance(home, tip)
     except Stalled as error:
         if error.reason == "SourceRefused":  # says something of the host, and nothing of this commit
             raise
@@ -190,16 +180,7 @@ def _follow_source(home: Home, seen: Pass) -> None:
         home.journal.write(replace(home.journal.value, refused=_obstacle(tip, home, error)))
         home.gate("verified", ok=False, detail=str(error))
         raise
-    if tip == now.floor:  # verified before, and lost by our disk
-        move_floor(tip, ())
-    signers = sorted({who for step in revision.steps for who in step.principals})
-    home.gate("verified", detail=f"signed by {', '.join(signers)}")
-
-
-def _led_back(steps: Sequence[Verified]) -> LedBack | None:
-    """Return the owners' return among these steps, if it dropped what was verified here."""
-    found = (LedBack(step.commit, len(step.dropped), step.dropped[0]) for step in steps if step.dropped)
-    return next(found, None)
+    home.gate("verified", detail=f"signed by {signers(revision)}")
 
 
 def _look_for_newest(home: Home, seen: Pass) -> None:

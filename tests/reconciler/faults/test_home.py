@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from desired_state.trust import VerifiedRevision
+from desired_state.trust.walk import OnBatch
 from reconciler import generation, health
 from reconciler.home import Home
 from reconciler.journal import Health
@@ -188,8 +189,11 @@ def test_without_the_check_of_signatures_the_campaign_fails(
 ):
     """A device that believes whatever main says."""
 
-    def believes(home: Home, tip: str, floor: str | None, on_batch: Callable[[str], None]) -> VerifiedRevision:
-        on_batch(tip)
+    def believes(
+        home: Home, tip: str, floor: str | None, on_batch: OnBatch, *, unjudged_since: str | None = None
+    ) -> VerifiedRevision:
+        assert unjudged_since is None
+        on_batch(tip, ())
         return home.revision(floor or tip)
 
     monkeypatch.setattr(Home, "verify", believes)

@@ -52,12 +52,31 @@ def agent(root: str, /) -> None:
 
 @click.command()
 @click.option("--wait", is_flag=True, help="See a trial through to its end.")
+@click.option(
+    "--from",
+    "place",
+    metavar="FILE|URL",
+    default="",
+    help="First take what is newer from a bundle on a stick or another repository, by the same rules.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the conditions as JSON.")
 @click.pass_obj
-def reconcile(root: str, /, *, wait: bool, as_json: bool) -> int:
+def reconcile(root: str, /, *, wait: bool, place: str, as_json: bool) -> int:
     """Run one pass now, and show each gate as it opens."""
     paths = Paths(Path(root))
-    return run_pass(paths, load(paths), wait=wait, as_json=as_json)
+    settings = load(paths)
+    if place:
+        _carry(paths, settings, place, quiet=as_json)
+    return run_pass(paths, settings, wait=wait, as_json=as_json)
+
+
+def _carry(paths: Paths, settings: Settings, place: str, *, quiet: bool) -> None:
+    from reconciler.carried import carry
+    from reconciler.units import NoUnits
+
+    paths.prepare()
+    with held(paths.lock):
+        carry(Home(paths, settings, NoUnits(), watch=None if quiet else _show), place)
 
 
 def run_pass(paths: Paths, settings: Settings, *, wait: bool, as_json: bool = False, quiet: bool = False) -> int:

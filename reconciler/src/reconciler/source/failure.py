@@ -30,9 +30,20 @@ class Failure(StrEnum):
     NO_MAIN = "no-main"
     TOO_LARGE = "too-large"
     CLEAR_TEXT = "clear-text"
+    BUNDLE_GAP = "bundle-gap"
+    BUNDLE_DAMAGED = "bundle-damaged"
 
 
-_ONLY_A_PERSON_HELPS = frozenset({Failure.REDIRECT, Failure.NO_MAIN, Failure.TOO_LARGE, Failure.CLEAR_TEXT})
+_ONLY_A_PERSON_HELPS = frozenset(
+    {
+        Failure.REDIRECT,
+        Failure.NO_MAIN,
+        Failure.TOO_LARGE,
+        Failure.CLEAR_TEXT,
+        Failure.BUNDLE_GAP,
+        Failure.BUNDLE_DAMAGED,
+    }
+)
 
 _SENTENCES: dict[Failure, tuple[str, str]] = {
     Failure.NAME_NOT_FOUND: (
@@ -86,6 +97,14 @@ _SENTENCES: dict[Failure, tuple[str, str]] = {
     Failure.CLEAR_TEXT: (
         "The token would cross the network readable by everyone, because the source begins with http://.",
         "Write https:// in device.toml.",
+    ),
+    Failure.BUNDLE_GAP: (
+        "The bundle {place} builds upon changes that this device has not seen.",
+        "Make one of all of main: git bundle create home.bundle main",
+    ),
+    Failure.BUNDLE_DAMAGED: (
+        "{place} is no git bundle, or cannot be read to its end.",
+        "Make it again, and copy it again: git bundle create home.bundle main",
     ),
 }
 

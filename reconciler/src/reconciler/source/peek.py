@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler.errors import HearthError
+from reconciler.source.bundle import BundleError, read_references
 from reconciler.source.credentials import Credentials
 from reconciler.source.failure import Failure, as_error, of_libgit2, of_requests
 from reconciler.source.pkt_line import AdvertisementError, advertised
@@ -155,13 +156,15 @@ class SshPeek:
 
 
 class FilePeek:
-    """Reads the references' own files (gitrepository-layout(5)): whose repository it is does not matter then."""
+    """Reads the references' own files (gitrepository-layout(5)), or those in a bundle: whose they are does not matter then."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def __call__(self) -> Refs:
         """Ask, see `Peek`."""
+        if self._path.is_file():
+            return self._in_bundle()
         folder = next((place for place in (self._path / ".git", self._path) if (place / "objects").is_dir()), None)
         if folder is None:
             raise as_error(Failure.NOT_FOUND, str(self._path))
@@ -173,6 +176,15 @@ class FilePeek:
             return Refs.of(packed | loose)
         except (OSError, ValueError):
             raise as_error(Failure.NOT_GIT, str(self._path)) from None
+
+    def _in_bundle(self) -> Refs:
+        try:
+            found = read_references(self._path)
+        except BundleError as error:
+            raise as_error(error.failure, str(self._path)) from None
+        except OSError:
+            raise as_error(Failure.NOT_FOUND, str(self._path)) from None
+        return Refs.of(found)
 
 
 def _loose(path: Path) -> str | None:
