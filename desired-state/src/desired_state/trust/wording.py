@@ -39,7 +39,9 @@ def key_words(line: str) -> str:
 def asked_words(asked: Asked, *, noun: str = "approval") -> str:
     """Return how many people a class asks for: `2 approvals, 1 of them at a terminal`."""
     count = f"{asked.people} {noun}{'' if asked.people == 1 else 's'}" if asked.people else f"no {noun}"
-    return f"{count}, {asked.at_terminal} of them at a terminal" if asked.at_terminal else count
+    if asked.at_terminal:
+        return f"{count}{'' if asked.at_terminal == asked.people else f', {asked.at_terminal} of them'} at a terminal"
+    return count
 
 
 def _keys(role: str, before: TrustFiles, after: TrustFiles) -> Iterator[str]:
