@@ -11,7 +11,7 @@ import pytest
 
 from desired_state.load import load, read_folder
 from desired_state.schema import editor_schemas
-from tests.reconciler.cli.conftest import HEARTH, Git, Hearth
+from tests.reconciler.cli.conftest import HEARTH, Git, Hearth, Said
 
 Begin = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -202,7 +202,68 @@ def test_the_json_names_what_was_made(tmp_path: Path, begin: Begin, hearth: Hear
     assert hearth("verify", tmp_path / "home", "--genesis", made["genesis_words"]).code == 0
 
 
-def test_without_self_hosted_it_says_what_is_not_there_yet(tmp_path: Path, hearth: Hearth) -> None:
-    """A home with reviewers begins with their service."""
-    said = hearth("init", tmp_path / "home")
-    assert (said.code, "--self-hosted" in said.err) == (2, True)
+def public(folder: Path, name: str, kind: str = "ed25519") -> Path:
+    """Make somebody's key with stock ssh-keygen; return the file of its public half."""
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", name, "-f", str(folder / name)], check=True)
+    return folder / f"{name}.pub"
+
+
+def begin_reviewed(hearth: Hearth, folder: Path, *words: str | Path) -> Said:
+    """Begin a home that a service merges for."""
+    anna = ("--person", "Anna Holm", "--key", folder / "anna")
+    return hearth("init", folder / "home", *anna, "--signer", folder / "firm.pub", *words)
+
+
+@pytest.fixture
+def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Anna's, Jens' and the firm's keys, on a computer without any settings."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("anna", "jens", "firm"):
+        public(tmp_path, name)
+    return tmp_path
+
+
+def test_a_home_that_a_firm_hosts_is_begun_and_owned_by_the_family(keys: Path, hearth: Hearth, git: Git) -> None:
+    """The family's own key signs the beginning; the firm's can merge, and neither approve nor change trust."""
+    said = begin_reviewed(hearth, keys, "--owner", f"jens={keys / 'jens.pub'}")
+    assert said.code == 0, said.err
+    assert "Changes of class trust need all 2 owners" in said.out
+    assert hearth("verify", keys / "home").code == 0
+    trust = keys / "home/trust"
+    firm = (keys / "firm.pub").read_text().split()[1]
+    assert [file.name for file in trust.iterdir() if firm in file.read_text()] == ["signers"]
+    assert git("-C", keys / "home", "log", "--format=%GS %G?") == "anna G"
+    listed = hearth("trust", "list", "--in", keys / "home", "--json").json
+    assert (listed["mode"], [one["principal"] for one in listed["owners"]]) == ("reviewed", ["anna", "jens"])
+
+
+def test_a_home_whose_owners_could_change_nothing_is_not_begun(keys: Path, hearth: Hearth) -> None:
+    """A change of trust takes two owners where a service merges; so there are two from the beginning."""
+    for words in ((), ("--owner", f"anna={keys / 'jens.pub'}")):
+        said = begin_reviewed(hearth, keys, *words)
+        assert (said.code, "owner" in said.err) == (2, True)
+        assert not (keys / "home").exists()
+
+
+@pytest.mark.parametrize("owner", ["jens", "=x", "jens=", "Jens=x", "jens=/nowhere", "service={folder}/jens.pub"])
+def test_what_is_no_owner_is_one_sentence(keys: Path, hearth: Hearth, owner: str) -> None:
+    """Nor may the service approve what it merges."""
+    said = begin_reviewed(hearth, keys, "--owner", owner.format(folder=keys))
+    assert said.code == 2, said.err
+    assert not (keys / "home").exists()
+
+
+def test_the_services_key_is_of_the_one_kind_that_may_merge(keys: Path, hearth: Hearth) -> None:
+    """Ed25519, which has one signature for one text (rule 7)."""
+    (keys / "firm").unlink()
+    public(keys, "firm", "ecdsa")
+    said = begin_reviewed(hearth, keys, "--owner", f"jens={keys / 'jens.pub'}")
+    assert (said.code, "ed25519" in said.err) == (2, True)
+
+
+def test_who_merges_must_be_said_once(keys: Path, hearth: Hearth) -> None:
+    """Neither way is the usual one."""
+    assert hearth("init", keys / "home").code == 2
+    assert begin_reviewed(hearth, keys, "--self-hosted").code == 2
+    assert hearth("init", keys / "home", "--self-hosted", "--owner", f"jens={keys / 'jens.pub'}").code == 2
+    assert not (keys / "home").exists()

@@ -9,7 +9,7 @@ from desired_state.trust.objects import Objects, Unusable
 from desired_state.trust.refusal import Refused
 from desired_state.trust.revision import Anchor, Approval, Proposal, Signed, Step, VerifiedRevision
 from desired_state.trust.tree import tree_sha256
-from desired_state.trust.trust_files import TrustFiles, first_trust
+from desired_state.trust.trust_files import TrustFiles, first_reviewed_trust, first_trust
 from desired_state.trust.walk import explain, verify
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "beginning",
     "draft",
     "explain",
+    "first_reviewed_trust",
     "first_trust",
     "genesis_words",
     "read_words",

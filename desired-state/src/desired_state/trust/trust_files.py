@@ -1,4 +1,4 @@
-"""The trust folder of one commit, read as a whole, and the first one of a self-hosted home.
+"""The trust folder of one commit, read as a whole, and the first one of a home.
 
 Owns which file holds which role. Does not own the lines (`people`) or the policy's fields (`policy`).
 """
@@ -67,11 +67,29 @@ def first_trust(household: str, principal: str, public: PublicKey) -> dict[str, 
     One person can meet this policy: everyday changes are plain commits (0 approvals), a change of trust asks for one
     owner.
     """
-    key = (key_line(principal, "git", public) + "\n").encode()
-    policy = _FIRST_POLICY.format(household=household).encode()
-    empty = dict.fromkeys(("signers", "heads", "devices", "recipients"), b"")
-    files = {"policy.yaml": policy, "owners": key, "approvers": key} | empty
+    policy = _FIRST_POLICY.format(household=household)
+    return _first_files(policy, owners={principal: public}, signers={})
+
+
+def first_reviewed_trust(
+    household: str, owners: Mapping[str, PublicKey], signers: Mapping[str, PublicKey]
+) -> dict[str, bytes]:
+    """Return the trust files of a new home whose changes `signers` merge once the family has approved them, by path.
+
+    Its owners also approve. Changes of high risk and of trust take them to a terminal.
+    """
+    return _first_files(_FIRST_REVIEWED_POLICY.format(household=household), owners=owners, signers=signers)
+
+
+def _first_files(policy: str, *, owners: Mapping[str, PublicKey], signers: Mapping[str, PublicKey]) -> dict[str, bytes]:
+    people, machines = _lines(owners), _lines(signers)
+    empty = dict.fromkeys(("heads", "devices", "recipients"), b"")
+    files = {"policy.yaml": policy.encode(), "owners": people, "approvers": people, "signers": machines} | empty
     return {f"trust/{name}": content for name, content in sorted(files.items())}
+
+
+def _lines(keys: Mapping[str, PublicKey]) -> bytes:
+    return "".join(key_line(principal, "git", public) + "\n" for principal, public in keys.items()).encode()
 
 
 _FIRST_POLICY = """\
@@ -86,5 +104,20 @@ approvals:                # how many people must approve beside the one who comm
   medium: {{people: 0}}
   high: {{people: 0}}
   trust: {{people: 1}}      # owners, for changes of this folder; never 0
+freshness: 7d
+"""
+
+_FIRST_REVIEWED_POLICY = """\
+format: 1
+household: {household}
+version: 1                # every change of this folder raises it by one
+epoch: 0                  # raised only to return to an older history
+mode: reviewed            # a key in trust/signers merges what people approved
+risk_rules: 1             # which edition of the risk table judges
+approvals:                # how many people must approve, by the risk of the change; never 0
+  low: {{people: 1}}
+  medium: {{people: 1}}
+  high: {{people: 1, at_terminal: 1}}
+  trust: {{people: 2, at_terminal: 2}}      # owners, for changes of this folder
 freshness: 7d
 """

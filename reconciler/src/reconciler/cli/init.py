@@ -23,6 +23,7 @@ from reconciler.errors import Misused
 
 if TYPE_CHECKING:
     from desired_state.history import Repository
+    from desired_state.sshsig import PublicKey
     from reconciler.signing import SigningKey
 
 _SCHEMA = "# yaml-language-server: $schema={up}.git/hearth/schema/{name}.json"
@@ -66,12 +67,26 @@ while read -r _ commit branch before; do
 done
 """
 _PLAIN = re.compile(r"[^\W_][\w .@/'-]*")
+_SERVICE = "service"
+"""What the key that merges is called in trust/signers."""
 _NEXT = ("git remote add origin YOUR-GIT-HOST", "git push -u origin main")
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--self-hosted", is_flag=True, help="Your own repository and key, no cloud.")
+@click.option("--self-hosted", is_flag=True, help="You merge your changes yourself: your own repository and key.")
+@click.option(
+    "--signer",
+    type=click.Path(path_type=Path),
+    help="The public key of the service that merges what you approve; you then need another owner.",
+)
+@click.option(
+    "--owner",
+    "owners",
+    multiple=True,
+    metavar="ID=FILE",
+    help="Another owner's public key; may be given several times.",
+)
 @click.option("--name", default="Our home", show_default=True, help="What the family calls its home.")
 @click.option("--person", default="", help="Your name; git's user.name unless given.")
 @click.option("--subnet", default="192.168.1.0/24", show_default=True, help="The home's network.")
@@ -82,26 +97,107 @@ _NEXT = ("git remote add origin YOUR-GIT-HOST", "git push -u origin main")
 @click.option("--timezone", default="", help="Its IANA time zone; this machine's unless given.")
 @click.option("--key", type=click.Path(path_type=Path), help="Your SSH key; git's user.signingkey unless given.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
-def init(folder: Path, self_hosted: bool, key: Path | None, as_json: bool, **said: str) -> None:
+def init(
+    folder: Path,
+    *,
+    self_hosted: bool,
+    signer: Path | None,
+    owners: tuple[str, ...],
+    key: Path | None,
+    as_json: bool,
+    **said: str,
+) -> None:
     """Start a household in FOLDER: files, keys and a signed first commit."""
-    if not self_hosted:
-        raise Misused(
-            "ReviewedNotYet",
-            "A home whose changes a service merges is begun with that service, which is not there yet.",
-            "For a home that you run alone, add --self-hosted.",
-        )
     from reconciler.signing import SigningKey
 
+    _check_mode(self_hosted=self_hosted, signer=signer, owners=owners)
     person = unicodedata.normalize("NFC", said["person"] or _person())
     files = _files(said, person)
     household = _household(files)
+    others = _other_owners(owners)
     with _empty(folder):
         repository, made = _repository(folder, key)
         signing = SigningKey.configured(repository)
         _name(repository, person)
-        words = _first_commit(repository, folder, files, household=household, person=person, signing=signing)
+        trust = _first_trust(household, _id_for(person), signing, others, signer)
+        words = _first_commit(repository, folder, {**files, **trust}, signing)
         _write_aids(folder)
-    _tell(folder, household, words, made, person=_id_for(person), as_json=as_json)
+    _tell(folder, household, words, made, advice=_advice(trust, _id_for(person)), as_json=as_json)
+
+
+def _check_mode(*, self_hosted: bool, signer: Path | None, owners: tuple[str, ...]) -> None:
+    if self_hosted == (signer is not None):
+        raise Misused(
+            "WhoMerges",
+            "Say who merges the changes of this home.",
+            "You yourself: --self-hosted. A service, once you have approved: --signer FILE, with its public key.",
+        )
+    if self_hosted and owners:
+        raise Misused(
+            "OwnersLater",
+            "In a self-hosted home owners are added once it has begun.",
+            "Leave out --owner; then `hearth trust add owners ID --key FILE`.",
+        )
+
+
+def _other_owners(said: tuple[str, ...]) -> dict[str, Path]:
+    """Return the files of the other owners' keys by their ids."""
+    from desired_state.trust.people import is_principal
+
+    found: dict[str, Path] = {}
+    for each in said:
+        who, equals, file = each.partition("=")
+        if not (equals and file and is_principal(who)) or who in found:
+            raise Misused("BadOwner", f"--owner {each[:80]!r} is not a new id with a file.", "Write jens=jens.pub.")
+        found[who] = Path(file)
+    return found
+
+
+def _first_trust(
+    household: str, who: str, signing: SigningKey, others: dict[str, Path], signer: Path | None
+) -> dict[str, bytes]:
+    """Return the first trust files.
+
+    Raises:
+        Misused: a key cannot be read, or these people could never change anything again.
+    """
+    from desired_state.trust import Refused, first_reviewed_trust, first_trust
+    from desired_state.trust.quorum import check_can_be_met
+    from desired_state.trust.trust_files import read_trust_files
+    from reconciler.signing import read_public_key
+
+    own = read_public_key(signing)
+    if signer is None:
+        return first_trust(household, who, own)
+    if who in others:
+        raise Misused("BadOwner", f"{who} is you, and --owner names another one.", "Leave it out, or use another id.")
+    owners = {who: own, **{other: _public(file) for other, file in others.items()}}
+    trust = first_reviewed_trust(household, owners, {_SERVICE: _public(signer)})
+    try:
+        check_can_be_met(read_trust_files(trust))
+    except Refused as refused:
+        raise Misused(
+            refused.reason, f"The home's first trust {refused.message}.", "Name another owner: --owner ID=FILE."
+        ) from None
+    return trust
+
+
+def _public(file: Path) -> PublicKey:
+    from reconciler.signing import SigningKey, read_public_key
+
+    return read_public_key(SigningKey(file.expanduser()))
+
+
+def _advice(trust: dict[str, bytes], who: str) -> tuple[str, ...]:
+    """Return what to do before the home depends on keys that are just enough."""
+    from desired_state.trust.quorum import check_can_be_met
+    from desired_state.trust.trust_files import read_trust_files
+
+    read = read_trust_files(trust)
+    if read.policy.mode == "reviewed":
+        return check_can_be_met(read)
+    add = f"`hearth trust add owners {who} --key FILE --commit`"
+    return (f"There is one key. Make a spare one, keep it elsewhere, and let it count: {add}.",)
 
 
 @contextmanager
@@ -210,13 +306,12 @@ def _name(repository: Repository, person: str) -> None:
 
 
 def _first_commit(
-    repository: Repository, folder: Path, files: dict[str, bytes], *, household: str, person: str, signing: SigningKey
+    repository: Repository, folder: Path, whole: dict[str, bytes], signing: SigningKey
 ) -> tuple[str, ...]:
     """Write all files and sign the genesis commit over them. Return its eight words."""
-    from desired_state.trust import first_trust, genesis_words, tree_sha256
-    from reconciler.signing import configured_person, make_commit, read_public_key
+    from desired_state.trust import genesis_words, tree_sha256
+    from reconciler.signing import configured_person, make_commit
 
-    whole = {**files, **first_trust(household, _id_for(person), read_public_key(signing))}
     for path, content in whole.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
@@ -244,7 +339,7 @@ def _write_aids(folder: Path) -> None:
 
 
 def _tell(
-    folder: Path, household: str, words: tuple[str, ...], made: Path | None, *, person: str, as_json: bool
+    folder: Path, household: str, words: tuple[str, ...], made: Path | None, *, advice: tuple[str, ...], as_json: bool
 ) -> None:
     if as_json:
         emit(
@@ -259,11 +354,8 @@ def _tell(
     say(f"{folder} is a household, and its first commit is signed.", kind="good")
     if made:
         say(f"You had no key, so one was made: {made}", kind="note")
-    say(
-        "There is one key. Make a spare one, keep it elsewhere, and let it count: "
-        f"`hearth trust add owners {person} --key FILE --commit`.",
-        kind="note",
-    )
+    for each in advice:
+        say(each, kind="note")
     say(f"Its eight words, to compare when a Pi joins:  {' '.join(words)}")
     say()
     go = [] if folder == Path() else [f"cd {shlex.quote(str(folder))}"]
