@@ -59,6 +59,12 @@ def look_now(appliance: Appliance) -> None:
     appliance.run(["systemctl", "reload", AGENT])
 
 
+def arrive(appliance: Appliance, commit: str) -> None:
+    """Let the agent look, and wait until this commit is in effect."""
+    look_now(appliance)
+    until(lambda: in_effect(appliance, commit), seconds=60, what=f"{commit[:7]} in effect")
+
+
 def process(appliance: Appliance, unit: str) -> int:
     """Return a unit's main process as the appliance numbers it, 0 if there is none."""
     return int(appliance.run(["systemctl", "show", "--property=MainPID", "--value", unit]))
@@ -102,3 +108,18 @@ def calls_of_a_pass(appliance: Appliance, calls: str, folder: Path) -> str:
         finally:
             tracing.terminate()
     return notes.read_text()
+
+
+_KINDS = "execve,fork,vfork,clone,clone3,openat,rename,renameat2,unlink,unlinkat,rmdir,mkdir,fsync,fdatasync"
+_WRITES = re.compile(r"O_(?:WRONLY|RDWR|CREAT)|\b(?:rename(?:at2)?|unlink(?:at)?|rmdir|mkdir|fsync|fdatasync)\(")
+_STARTS = re.compile(r"\b(?:execve|v?fork|clone3?)\(")
+
+
+def disturbances(appliance: Appliance, folder: Path) -> list[str]:
+    """Return the system calls of a pass that write to the disk or start a process; /run, which is memory, does not count."""
+    calls_of_a_pass(appliance, _KINDS, folder)  # it may find that another process was at work, and say so in /run
+    calls = calls_of_a_pass(appliance, _KINDS, folder).splitlines()
+    assert len([line for line in calls if "openat(" in line]) > 5, "the pass was seen"
+    on_disk = [line for line in calls if '"/run/' not in line and '"/dev/' not in line]
+    started = [line for line in on_disk if _STARTS.search(line) and "CLONE_THREAD" not in line]
+    return started + [line for line in on_disk if _WRITES.search(line)]

@@ -11,19 +11,24 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email.message import EmailMessage
 from pathlib import Path
 from typing import TypeVar
 
+import dns.message
+
 from tests.conformance.smart_host import LOGIN, NAME, Authority, Provider, smart_host
 
-from .family import EXAMPLE, MAIN, Family, enter
+from .family import EXAMPLE, MAIN, TV_MAC, Device, Family, enter
 from .harness import WEB, Appliance, Home, Namespace
+from .harness.network import ROUTER
+from .looking import arrive
 
 FILES, MAIL, CERTIFICATES = (f"services/{name}.yaml" for name in ("files", "mail", "certificates"))
 UNITS = ("smbd.service", "avahi-daemon.service", "wsdd2.service", "postfix.service", "hearth-ca.service")
 PASSWORDS = {"anna": "Anna's pässword, 20%!", "jens": "jens-has-one", "mia": "mia-has-one"}
+TV = "192.168.10.30"
 DIRECTORY = "https://ca.home.arpa:9000/acme/acme/directory"
 _RELAY_PORT = 587
 _SECONDS = 10
@@ -52,11 +57,24 @@ def set_secret(family: Family, name: str, value: str, *options: str) -> str:
     return family.tip
 
 
-def take_up(family: Family, *paths: str) -> str:
-    """Let the household have these services of the example, and push that; return the commit."""
-    for path in paths:
+def take_up_all(appliance: Appliance, family: Family) -> None:
+    """Let a joined appliance serve the example's files, mail and certificates; everybody but Mia gets a password."""
+    trust_device(family, appliance)
+    for name, value in ("person-anna", PASSWORDS["anna"]), ("person-jens", PASSWORDS["jens"]):
+        set_secret(family, name, value, "--commit")
+    set_secret(family, "relay-password", LOGIN[1], "--commit", "--push")
+    for path in FILES, MAIL, CERTIFICATES:
         shutil.copy(EXAMPLE / path, family.clone / path)
-    return family.push()
+    arrive(appliance, family.push())
+
+
+@contextmanager
+def television(home: Home) -> Iterator[Device]:
+    """Plug the television in, at its fixed address."""
+    with Device(home, TV_MAC) as device:
+        device.network.run(["ip", "address", "add", f"{TV}/24", "dev", "eth0"])
+        device.network.run(["ip", "route", "add", "default", "via", ROUTER])  # multicast wants a way, too
+        yield device
 
 
 # --- files ----------------------------------------------------------------------------------------------------------------
@@ -70,23 +88,10 @@ def smb(network: Namespace, share: str, person: str, command: str, *, password: 
 
 
 def announced(network: Namespace, kind: str) -> str:
-    """Ask the appliance itself by multicast DNS (RFC 6762, 6.7) what it has of a kind of service; return all that it says."""
-    return network.run(
-        [
-            "dig",
-            "-p",
-            "5353",
-            "+time=2",
-            "+tries=3",
-            "+noall",
-            "+answer",
-            "+additional",
-            f"@{MAIN}",
-            f"{kind}._tcp.local",
-            "PTR",
-        ],
-        check=False,
-    )
+    """Ask the home by multicast who has a kind of service (RFC 6762, 5.1); return the first answer with all its records, or nothing."""
+    question = dns.message.make_query(f"{kind}._tcp.local", "PTR").to_wire()
+    answer = _first_answer(network, question, ("224.0.0.251", 5353))
+    return dns.message.from_wire(answer).to_text() if answer else ""
 
 
 _PROBE = """<?xml version="1.0" encoding="utf-8"?>
@@ -100,16 +105,17 @@ _PROBE = """<?xml version="1.0" encoding="utf-8"?>
 
 def introduced(network: Namespace) -> str:
     """Ask as Windows does who is there (WS-Discovery 1.0, 5.2); return the first answer, or nothing."""
+    return _first_answer(network, _PROBE.encode(), ("239.255.255.250", 3702)).decode()
 
-    def ask() -> str:
+
+def _first_answer(network: Namespace, question: bytes, group: tuple[str, int]) -> bytes:
+    def ask() -> bytes:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
             asking.settimeout(_SECONDS)
-            asking.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
-            asking.sendto(_PROBE.encode(), ("239.255.255.250", 3702))
-            try:
-                return asking.recv(65_536).decode()
-            except TimeoutError:
-                return ""
+            asking.sendto(question, group)
+            with suppress(TimeoutError):
+                return asking.recv(65_536)
+        return b""
 
     return within(network, ask)
 
@@ -143,11 +149,6 @@ def send(network: Namespace, subject: str, to: str, *, sender: str = "scanner@ho
             server.send_message(message)
 
     within(network, speak)
-
-
-def relay_password() -> str:
-    """Return the word that the provider knows."""
-    return LOGIN[1]
 
 
 # --- certificates ---------------------------------------------------------------------------------------------------------

@@ -20,8 +20,8 @@ from .looking import (
     KIDS_UNIT,
     MAIN_UNIT,
     TV,
-    calls_of_a_pass,
     condition,
+    disturbances,
     hearth,
     in_effect,
     journal,
@@ -221,15 +221,7 @@ def test_what_drifted_is_put_back(joined: Appliance, damage: str) -> None:
 
 def test_a_pass_with_nothing_to_do_starts_and_writes_nothing(joined: Appliance, tmp_path: Path) -> None:
     """No process, nothing written or forced to the disk; /run, which is memory, holds the lock and the hour of the last look."""
-    kinds = "execve,fork,vfork,clone,clone3,openat,rename,renameat2,unlink,unlinkat,rmdir,mkdir,fsync,fdatasync"
-    calls_of_a_pass(joined, kinds, tmp_path)  # it may find that another process was at work, and say so in /run
-    calls = calls_of_a_pass(joined, kinds, tmp_path)
-    assert calls.count("openat(") > 5, "the pass was seen"
-    on_disk = [line for line in calls.splitlines() if '"/run/' not in line and '"/dev/' not in line]
-    writes = r"O_(?:WRONLY|RDWR|CREAT)|\b(?:rename(?:at2)?|unlink(?:at)?|rmdir|mkdir|fsync|fdatasync)\("
-    assert [line for line in on_disk if re.search(writes, line)] == []
-    started = [line for line in on_disk if re.search(r"\b(?:execve|v?fork|clone3?)\(", line)]
-    assert [line for line in started if "CLONE_THREAD" not in line] == []
+    assert disturbances(joined, tmp_path) == []
 
 
 def test_at_rest_the_agent_is_small(joined: Appliance, family: Family) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -15,34 +13,23 @@ from renderers import APPLIANCE
 from renderers.step_ca import STEP_CA, UNIT
 from tests.renderers.homes import alone, holm
 
-from .harness import CHECKOUT, Appliance, Failed, until
+from .harness import Appliance, Failed, until
 
 pytestmark = pytest.mark.appliance
 
 
 @pytest.fixture(scope="module")
 def serving(appliance: Appliance) -> Appliance:
-    """An appliance with step-ca in it, and the example household's authority, made and started."""
-    program = CHECKOUT / ".venv/bin/step-ca"
-    if not program.exists():
-        pytest.skip("step-ca is missing: script/build-step-ca .venv/bin/step-ca")
-    shutil.copy(program, appliance.root / "usr/local/bin/step-ca")
-    shutil.copy(CHECKOUT / f"pi-gen-stage/01-hearth/files/usr/local/lib/systemd/system/{UNIT}", unit_file(appliance))
+    """An appliance with the example household's authority, made and started."""
     made = alone(STEP_CA, holm(), APPLIANCE)
     generations = Generations(appliance.root / "var/lib/hearth")
     generations.activate(generations.stage(made).digest)
     (provision,) = made.plan.provisions
     inside = {name: f"{appliance.root}{getattr(provision, name)}" for name in ("root", "certificate", "key")}
     authority.make(replace(provision, **inside), appliance.root / "var/lib/hearth/keys", time.time())
-    appliance.run(["systemctl", "daemon-reload"])
     appliance.run(["systemctl", "enable", "--now", UNIT])
     until(lambda: answers(appliance), seconds=10, what="step-ca")
     return appliance
-
-
-def unit_file(appliance: Appliance) -> Path:
-    """Return where the unit lies, seen from outside."""
-    return appliance.root / "usr/local/lib/systemd/system" / UNIT
 
 
 def asked(appliance: Appliance, path: str) -> str:

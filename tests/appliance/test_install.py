@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from .harness import CHECKOUT, PYTHON_OF, WEB, Appliance, Failed, Home, debian_layers, until, wheels
+from .harness import PYTHON_OF, WEB, Appliance, Failed, Home, carry_in, debian_layers, until
 
 pytestmark = pytest.mark.appliance
 
@@ -21,20 +18,11 @@ INSTALLED_COPY = "/opt/hearth/current/share/installer/script/install"
 def machine(request: pytest.FixtureRequest, home: Home) -> Iterator[Appliance]:
     """A Debian, booted, whose owner runs dnsmasq for something; a checkout's installer and wheels lie in /srv/hearth."""
     with Appliance(home, debian_layers(request.param)) as debian:
-        _carry_in(debian.root / "srv/hearth", PYTHON_OF[request.param])
+        carry_in(debian.root / "srv/hearth", request.param)
         (debian.root / "etc/dnsmasq.conf").write_text(OWN_CONFIGURATION)
         debian.boot()
         until(lambda: _answers_as_before(debian), seconds=10, what="the owner's own dnsmasq")
         yield debian
-
-
-def _carry_in(folder: Path, python: str) -> None:
-    (folder / "script").mkdir(parents=True)
-    shutil.copy(CHECKOUT / "script/install", folder / "script/")
-    shutil.copytree(CHECKOUT / "pi-gen-stage", folder / "pi-gen-stage")
-    with tempfile.TemporaryDirectory() as made:
-        wheels(Path(made), for_python=python)
-        shutil.copytree(made, folder / "wheels")
 
 
 def _answers_as_before(machine: Appliance) -> bool:

@@ -2,7 +2,7 @@
 
 from .appliance import Appliance
 from .network import UPSTREAMS, WEB, Failed, Home, Namespace, finish, until
-from .rootfs import CHECKOUT, PYTHON_OF, STAGE, appliance_layers, debian_layers, step_ca, wheels
+from .rootfs import CHECKOUT, PYTHON_OF, STAGE, appliance_layers, carry_in, debian_layers
 
 __all__ = [
     "CHECKOUT",
@@ -15,9 +15,8 @@ __all__ = [
     "Home",
     "Namespace",
     "appliance_layers",
+    "carry_in",
     "debian_layers",
     "finish",
-    "step_ca",
     "until",
-    "wheels",
 ]

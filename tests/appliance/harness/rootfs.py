@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -49,6 +50,17 @@ def wheels(folder: Path, *, for_python: str | None = None) -> str:
     """Build this checkout's wheels into `folder`, for a Python like 3.13 with all they need; return the SHA-256 of their list."""
     _step([CHECKOUT / "script/wheels", folder, *(["--with-dependencies", for_python] if for_python else [])])
     return _fingerprint([folder / "requirements.txt"])
+
+
+def carry_in(folder: Path, release: str) -> None:
+    """Put into `folder` what a person carries to a machine without a network: the installer, the wheels for it, step-ca."""
+    (folder / "script").mkdir(parents=True)
+    shutil.copy(CHECKOUT / "script/install", folder / "script/")
+    shutil.copytree(STAGE, folder / "pi-gen-stage")
+    with tempfile.TemporaryDirectory() as made:
+        wheels(Path(made), for_python=PYTHON_OF[release])
+        shutil.copytree(made, folder / "wheels")
+        shutil.copy(step_ca(Path(made) / "step-ca"), folder / "step-ca")
 
 
 def step_ca(program: Path) -> Path:
