@@ -6,6 +6,7 @@ import re
 import smtplib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from reconciler.units import Action, UnitStep
 from tests.bench import until
 from tests.conformance.mail_home import ADDRESS, STRANGER, UNIT, MailHome, mail, missing
 from tests.conformance.smart_host import LOGIN, NAME, Authority, Provider, smart_host
+from tests.renderers.homes import holm
 
 pytestmark = pytest.mark.conformance
 
@@ -258,7 +260,7 @@ def test_a_device_may_send_without_a_sender(home: MailHome):
 
 
 def test_every_change_takes_effect_by_a_reload(home: MailHome):
-    """Aliases, names, the sender, and even the address: another process never starts, and no message is lost."""
+    """Aliases, names, who may send, the sender and the log-in: another process never starts."""
     home.listen_to_reloads()
     before = home.incarnation()
     changes = [
@@ -274,6 +276,18 @@ def test_every_change_takes_effect_by_a_reload(home: MailHome):
         home.send("root@home.arpa")
         arrived(provider)
     assert provider.arrived[0].sender == "home@holm.example"
+
+
+def test_another_address_is_listened_at_after_a_reload(home: MailHome):
+    """What Postfix calls its interfaces would need a restart; where its services listen does not."""
+    moved = holm().appliance.model_copy(update={"address": ip_address("192.168.10.7")})
+    home.listen_to_reloads()
+    before = home.incarnation()
+    (step,) = home.become(mail().model_copy(update={"appliance": moved}))
+    assert (step.action, home.incarnation()) == (Action.RELOAD, before)
+    assert "127.168.10.7" in home.ask().message
+    with pytest.raises(ConnectionRefusedError), home.device():
+        pass
 
 
 def test_an_alias_that_went_is_refused_and_a_new_one_taken(home: MailHome):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Address, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import PurePosixPath
 
 import jinja2
@@ -73,6 +73,18 @@ def test_whatever_an_encoder_of_texts_accepts_is_inert(value):
         (encode.path, PurePosixPath("/a ")),
         (encode.host_name, "a" * 64),
         (encode.host_name, ".".join(["a" * 60] * 5)),
+        (encode.email, "anna"),
+        (encode.email, "a b@holm.example"),
+        (encode.email, "a@holm.example\n"),
+        (encode.email, "${1}@holm.example"),
+        (encode.mail_alias, "a@b"),
+        (encode.mail_alias, "|id"),
+        (encode.login, "a:b"),
+        (encode.login, "a b"),
+        (encode.postfix_path, PurePosixPath("/my home/x")),
+        (encode.postfix_path, PurePosixPath("/a,b")),
+        (encode.postfix_path, PurePosixPath("/a$b")),
+        (encode.postfix_path, PurePosixPath("/a/../b c")),
     ],
 )
 def test_a_value_of_the_wrong_type_or_shape_is_refused(encoder, value):
@@ -89,6 +101,9 @@ def test_a_value_of_the_wrong_type_or_shape_is_refused(encoder, value):
         (encode.path(PurePosixPath("/home/jürgen/my home/x")), "/home/jürgen/my home/x"),
         (encode.lease("12h"), "43200"),
         (encode.lease("99999w"), "infinite"),
+        (encode.postfix_path(PurePosixPath("../../keys/postfix.pem")), "../../keys/postfix.pem"),
+        (encode.postfix_network(IPv6Network("fd00:10::/64")), "[fd00:10::]/64"),
+        (encode.postfix_network(IPv4Network("10.0.0.0/8")), "10.0.0.0/8"),
         (encode.dnsmasq_server(ip_address("9.9.9.9"), 53), "9.9.9.9"),
         (encode.dnsmasq_server(ip_address("127.9.9.9"), 5454), "127.9.9.9#5454"),
     ],

@@ -6,7 +6,6 @@ which moment was tried on Postfix 3.7 (bookworm) and 3.10 (trixie); none of it n
 
 from __future__ import annotations
 
-import posixpath
 from pathlib import PurePosixPath
 
 from desired_state.model import Household, Mail
@@ -60,7 +59,11 @@ def data(target: Target) -> PurePosixPath:
 
 def named(target: Target, path: PurePosixPath) -> PurePosixPath:
     """Return how the files name `path`: on a bench from the queue's folder, for its own path may hold spaces."""
-    return PurePosixPath(posixpath.relpath(path, queue(target))) if target.name == "bench" else path
+    if target.name == "appliance":
+        return path
+    here = queue(target)
+    shared = next(folder for folder in (here, *here.parents) if path.is_relative_to(folder))
+    return PurePosixPath(*(".." for _ in here.relative_to(shared).parts), path.relative_to(shared))
 
 
 def password(target: Target) -> PurePosixPath:
