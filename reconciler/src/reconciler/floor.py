@@ -37,6 +37,19 @@ def advance(home: Home, tip: str) -> VerifiedRevision:
     return revision
 
 
+def settle(home: Home, revision: VerifiedRevision) -> None:
+    """Make a revision the floor that was verified from the floor on, and still lies in `incoming`.
+
+    Raises:
+        Transient: the repository on disk is damaged. OSError: the disk is full, broken or read-only.
+    """
+    home.source.promote(revision.commit)
+    value, since = home.journal.value, revision.unjudged_since
+    home.journal.write(
+        journal.verified(value, revision.commit, unjudged_since=since, led_back=_led_back(revision.steps))
+    )
+
+
 def signers(revision: VerifiedRevision) -> str:
     """Return whose signatures count in what was verified last, for the gate's line."""
     return ", ".join(sorted({who for step in revision.steps for who in step.principals}))

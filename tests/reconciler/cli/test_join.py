@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 import os
 import pty
 import subprocess
@@ -80,6 +82,53 @@ def test_json_and_yes_need_the_words_and_json_needs_the_yes(unjoined: Bench):
     assert nothing_there(unjoined)
 
 
+def test_what_the_words_do_not_show_stands_on_the_same_screen(unjoined: Bench):
+    """Owners, version and epoch of trust, since when it is so, and the newest commit: to compare with `hearth trust list`."""
+    shown = answered(unjoined, keys="n\n").stdout
+    listed = unjoined.run(HEARTH, "trust", "list", "--json").stdout
+    found = json.loads(listed)
+    assert found["owners"][0]["key"] in shown
+    when = dt.datetime.fromisoformat(found["changed"])
+    assert f"Trust version 1, epoch 0, last changed {when:%Y-%m-%d %H:%M}" in shown
+    assert unjoined.git("rev-parse", "--short=7", "HEAD") in shown
+
+
+@pytest.mark.parametrize("wanted", ["HEAD", "2"])
+def test_a_cut_off_history_is_refused_where_something_newer_is_known(unjoined: Bench, wanted: str):
+    """A genuine older state begins with the same words; a commit, or a version of trust, tells it apart."""
+    unjoined.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", unjoined.folder / "spare")
+    unjoined.run(HEARTH, "trust", "add", "owners", "jens", "--key", unjoined.folder / "spare", "--commit", "--push")
+    wanted = unjoined.git("rev-parse", "HEAD") if wanted == "HEAD" else wanted
+    unjoined.run("git", "-C", unjoined.remote, "update-ref", "refs/heads/main", unjoined.git("rev-parse", "HEAD~1"))
+    words = ("--genesis", unjoined.words, "--yes", "--at-least", wanted)
+    done = answered(unjoined, *words)
+    assert (done.returncode, "does not reach" in done.stderr) == (1, True), done.stderr
+    assert nothing_there(unjoined)
+    unjoined.git("push", "--quiet", "--no-verify")
+    assert answered(unjoined, *words).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "wanted", ["HEAD", "main", "12345678901234567890123456789012345678901", "abc", "-1", "\x1b[2J", "é"]
+)
+def test_what_is_neither_commit_nor_version_is_a_sentence(unjoined: Bench, wanted: str):
+    """Nothing is fetched for it."""
+    done = answered(unjoined, "--genesis", unjoined.words, "--yes", f"--at-least={wanted}")
+    assert (done.returncode, "\x1b" in done.stderr) == (2, False)
+    assert nothing_there(unjoined)
+
+
+def test_the_first_pass_is_shown_no_less_than_the_person_was(joined: Bench):
+    """A host that shows all of main at joining, and less to the agent, is refused: what was verified is the floor."""
+    seen = joined.git("rev-parse", "HEAD")
+    joined.run("git", "-C", joined.remote, "update-ref", "refs/heads/main", joined.git("rev-parse", "HEAD~1"))
+    assert joined.journal.floor == seen
+    joined.start_agent()
+    joined.wait_until_up()
+    assert joined.journal.confirmed.revision == seen
+    assert joined.journal.refused.reason == "RolledBack"
+
+
 def test_joining_applies_nothing_by_itself(joined: Bench):
     """The agent's first pass does, on trial."""
     assert joined.paths.settings.exists()
@@ -129,7 +178,7 @@ def test_a_new_home_that_is_declined_at_the_last_question_keeps_the_old_one_whol
     argv = [HEARTH, "--root", bench.pi, *joining(bench, "--new-home", source=str(neighbours.remote))]
     done = subprocess.run(argv, input="y\nn\n", env=bench.environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "It leaves" in done.stdout
+    assert f"forgets its last verified commit ({floor[:7]})" in done.stdout
     assert (bench.journal.floor, bench.paths.settings.read_bytes()) == (floor, settings)
     assert bench.hearth("why", "tv").returncode == 0
 
@@ -138,7 +187,7 @@ def test_a_new_home_takes_over_when_asked_for(bench: Bench, neighbours: Bench):
     """The old floor is gone, and the device serves the other family."""
     bench.stop_agent()
     bench.hearth(*joining(bench, "--new-home", "--genesis", neighbours.words, "--yes", source=str(neighbours.remote)))
-    assert bench.journal.floor is None
+    assert bench.journal.floor == neighbours.git("rev-parse", "HEAD")
     bench.start_agent()
     bench.wait_until_up()
     assert bench.journal.confirmed.revision == neighbours.git("rev-parse", "HEAD")

@@ -2,7 +2,8 @@
 
 In order: keys are made, main is fetched, the fingerprint of its beginning is shown with its owners, and the person says yes;
 then every commit is verified, what would be applied is shown, and the person says yes again. Nothing is applied before both.
-Joining the same home again keeps its beginning and its trust floor.
+Joining the same home again keeps its beginning and its trust floor. What was verified here is the floor from then on, so the
+first pass cannot be shown less than the person saw.
 """
 
 from __future__ import annotations
@@ -10,18 +11,21 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli.deploy_key import make_keys
 from reconciler.cli.device import run_pass
+from reconciler.cli.introduction import Introduction, check_at_least, check_wish, fields, show, verify
 from reconciler.cli.output import emit, say, table
 from reconciler.errors import HearthError, Misused, Stalled
+from reconciler.floor import settle
 from reconciler.lock import held, holder
 from reconciler.receipts import device_line
 from reconciler.secrets.device_key import recipient
 from reconciler.settings import Paths, Settings, load, save
+from reconciler.source.store import ensure_store
 from reconciler.source.url import parse_url
 from reconciler.units import plain
 
@@ -37,6 +41,12 @@ _UNKNOWN = "0" * 40
 @click.option(
     "--genesis", "expected", default="", help="The eight words, as `hearth init` and `hearth verify` show them."
 )
+@click.option(
+    "--at-least",
+    metavar="COMMIT|VERSION",
+    default="",
+    help="Refuse a history without this commit, or with an older version of the trust policy than this.",
+)
 @click.option("--yes", is_flag=True, help="Apply without asking; needs --genesis.")
 @click.option("--new-home", is_flag=True, help="Leave the home that this machine has joined, and its trust floor.")
 @click.option("--interval", default="5m", show_default=True, help="How often to look.")
@@ -49,9 +59,9 @@ _UNKNOWN = "0" * 40
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was joined as JSON; needs --genesis and --yes.")
 @click.pass_obj
-def join(root: str, /, source: str, expected: str, interval: str, bench: tuple[int, int] | None, **flags: bool) -> int:
+def join(root: str, /, source: str, interval: str, bench: tuple[int, int] | None, **wishes: Any) -> int:
     """Join this machine to the home whose repository is at SOURCE (a git URL)."""
-    wish = _Wish(expected, **flags)
+    wish = _Wish(**wishes)
     paths = Paths(Path(root))
     settings, before = _settings(source, interval, bench), _joined(paths)
     fresh = not paths.state.exists()
@@ -59,18 +69,19 @@ def join(root: str, /, source: str, expected: str, interval: str, bench: tuple[i
     make_keys(paths, parse_url(settings.source), quiet=wish.as_json)
     try:
         with held(paths.lock):
-            beginning = _bind(paths, settings, before, wish)
+            joined = _bind(paths, settings, before, wish)
     except BaseException:
         _leave_nothing(paths, fresh=fresh)
         raise
-    return _finish(paths, load(paths), beginning, as_json=wish.as_json)
+    return _finish(paths, load(paths), joined, as_json=wish.as_json)
 
 
 @dataclass(frozen=True, slots=True)
 class _Wish:
-    """What the command was told: the eight words, if any, and how much is to be asked."""
+    """What the command was told: the eight words, if any, what must be there, and how much is to be asked."""
 
     expected: str
+    at_least: str
     yes: bool
     new_home: bool
     as_json: bool
@@ -82,34 +93,42 @@ class _Wish:
             )
         if self.as_json and not self.yes:
             raise Misused("NeedsYes", "With --json nothing can be asked.", "Add --yes to apply without a question.")
+        check_wish(self.at_least)
 
 
-def _bind(paths: Paths, settings: Settings, before: Settings | None, wish: _Wish) -> Beginning:
+def _bind(paths: Paths, settings: Settings, before: Settings | None, wish: _Wish) -> Introduction:
     """Look, compare, verify, show and ask; only then write down that this machine belongs to that home."""
     tip, beginning = _look(paths, settings)
     _check_same_home(before, beginning, new_home=wish.new_home)
     _compare(beginning, wish.expected)
     settings = settings.model_copy(update={"household": beginning.household, "genesis": beginning.genesis})
     home = _home(paths, settings)
-    leaving = wish.new_home and before is not None and before.genesis != beginning.genesis
-    revision = home.verify(tip, None if leaving else home.journal.value.floor, lambda *_: None)
+    leaving = wish.new_home and (before is None or before.genesis != beginning.genesis)
+    joined = verify(home, tip, beginning, anew=leaving)
+    check_at_least(joined, wish.at_least)
     if not wish.as_json:
-        _introduce(beginning, revision)
+        show(joined)
         _ask(wish.expected or None, "Are these the eight words that you were given?")
-        _preview(paths, settings, home, revision)
+        _preview(paths, settings, home, joined.revision)
         if leaving and before:
-            say(f"It leaves {before.household}, with its trust floor and the way back to what it ran.", kind="note")
+            _say_what_is_lost(before, home.journal.value.floor)
         _ask("yes" if wish.yes else None, "Apply this to this machine?")
     if leaving:
         _forget_home(paths)
+    settle(home, joined.revision)
     save(paths, settings)
-    return beginning
+    return joined
+
+
+def _say_what_is_lost(left: Settings, floor: str | None) -> None:
+    last = f"its last verified commit ({floor[:7]})" if floor else "its beginning"
+    say(f"It leaves the household {left.household}, and forgets {last} and the way back to what it ran.", kind="note")
 
 
 def _forget_home(paths: Paths) -> None:
     """Drop what ties this machine to the home before: its floor, and the store that the floor could be found in again."""
     shutil.rmtree(paths.repository, ignore_errors=True)
-    shutil.rmtree(paths.incoming, ignore_errors=True)
+    ensure_store(paths.repository)
     paths.journal.unlink(missing_ok=True)
 
 
@@ -206,18 +225,6 @@ def _home(paths: Paths, settings: Settings) -> Home:
     return Home(paths, settings, NoUnits())
 
 
-def _introduce(beginning: Beginning, revision: VerifiedRevision) -> None:
-    policy = revision.trust.policy
-    say(f"Household {beginning.household}")
-    say(f"It begins with:  {' '.join(beginning.words)}")
-    say("Its owners:")
-    table([(key.principal, key.public.fingerprint) for key in revision.trust.owners], indent=2)
-    say(
-        f"Trust version {policy.version}, epoch {policy.epoch}; {len(revision.steps)} commits, each one verified.",
-        kind="good",
-    )
-
-
 def _ask(answered: str | None, question: str) -> None:
     if answered:
         return
@@ -233,26 +240,24 @@ def _ask(answered: str | None, question: str) -> None:
 
 def _preview(paths: Paths, settings: Settings, home: Home, revision: VerifiedRevision) -> None:
     """Show what would be applied, the daemons and their files, and what on this machine is in its way."""
-    from reconciler.cli.doctor import show
+    from reconciler.cli.doctor import show as show_grades
     from reconciler.doctor import Grade, examine_machine
 
     artifact = home.render(revision)
     say("These daemons would run, with these files:")
     table([(unit.name, f"{len(unit.restart) + len(unit.reload)} files") for unit in artifact.plan.units], indent=2)
     say(f"sha256:{artifact.digest}")
-    wrong = show(one for one in examine_machine(paths, settings, artifact.plan) if one.grade is not Grade.OK)
+    wrong = show_grades(one for one in examine_machine(paths, settings, artifact.plan) if one.grade is not Grade.OK)
     if not wrong:
         say("Nothing on this machine is in its way.", kind="good")
 
 
-def _finish(paths: Paths, settings: Settings, beginning: Beginning, *, as_json: bool) -> int:
+def _finish(paths: Paths, settings: Settings, joined: Introduction, *, as_json: bool) -> int:
     """Start the agent where systemd runs the units, afresh if it ran already; say the next step elsewhere."""
     problem = _start_agent() if settings.units == "systemd" else ""
-    own = recipient(paths.keys)
     if as_json:
-        words = " ".join(beginning.words)
-        joined = {"household": beginning.household, "genesis": beginning.genesis, "genesis_words": words}
-        emit({**joined, "source": settings.source, "recipient": own, "agent_problem": problem or None})
+        own = {"source": settings.source, "recipient": recipient(paths.keys), "agent_problem": problem or None}
+        emit({**fields(joined), **own})
         return 0
     say("Joined. Its owners can tell this machine's receipts by its line in trust/devices:", kind="good")
     say(device_line(paths.device_key, "pi"), indent=2)
