@@ -149,7 +149,9 @@ def test_what_was_made_and_told_is_not_made_again(paths: Paths, provisions: Prov
     provisions.settle(made)
     assert not provisions.stale(generation, COMMIT)
     assert provisions.stale(generation, LATER)
-    (paths.secrets / "x").write_text("x")  # as Samba does with its accounts after a wrong password: anyone could keep us busy
+    (paths.secrets / "x").write_text(
+        "x"
+    )  # as Samba does with its accounts after a wrong password: anyone could keep us busy
     assert not provisions.stale(generation, COMMIT)
     (paths.secrets / "x").write_text("y")
     assert provisions.stale(generation, COMMIT)
