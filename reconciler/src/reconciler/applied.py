@@ -6,7 +6,7 @@ read here was verified before it came into the store.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -54,10 +54,10 @@ class Applied:
         self._settings = settings
         with _readable():
             self._objects = Repository.open(paths.repository)
-            household = self._household(self._tree(self.revision))
-        if household is None:
+            self.files: Mapping[str, bytes] = household_files(self._objects, self._tree(self.revision))
+        if (state := load(self.files).state) is None:
             raise _damaged(f"the household of {self.revision[:7]} does not load")
-        self.household: Household = household
+        self.household: Household = state.household
 
     def since(self, holds: Callable[[Household], bool], files: Iterable[str]) -> Origin:
         """Return the commit since which `holds` has been true without a break.

@@ -26,6 +26,7 @@ SURROUNDINGS: Mapping[str, str] = MappingProxyType(
 """The whole environment of a process that is started here, unless the caller adds to it."""
 
 _PACKAGES = {
+    "avahi-daemon": "avahi-daemon",
     "dnsmasq": "dnsmasq-base",
     "git": "git",
     "ip": "iproute2",
@@ -33,10 +34,14 @@ _PACKAGES = {
     "master": "postfix",
     "postconf": "postfix",
     "setpriv": "util-linux",
+    "smbclient": "smbclient",
+    "smbd": "samba",
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
     "systemctl": "systemd",
     "systemd-run": "systemd",
+    "testparm": "samba-common-bin",
+    "wsdd2": "wsdd2",
 }
 _REMEDIES = {"step-ca": "Debian has no package of it: docs/certificates.md says how to get it."}
 _CHUNK = 65_536
