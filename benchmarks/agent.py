@@ -29,15 +29,18 @@ _WRITES = (
 def figures() -> list[Figure]:
     """Measure both."""
     with home("1s") as bench:
-        after_first = _rest(bench)
+        after_first = rest(bench)
         bench.stop_agent()
         bench.start_agent()
         bench.wait_until_up()
-        return [*_no_op(bench), *_memory(bench, after_first)]
+        return [*no_op(bench), *_memory(bench, after_first)]
 
 
-def _no_op(bench: Bench) -> list[Figure]:
-    """Let the agent pass once a second, watched by the kernel's counters and then by strace(1)."""
+def no_op(bench: Bench, *, milliseconds: float = 5, tls: bool = False) -> list[Figure]:
+    """Let the agent pass once a second, watched by the kernel's counters and then by strace(1).
+
+    With `tls` it also asks the authority, through OpenSSL, which writes to its socket with write(2).
+    """
     assert bench.agent
     pid = bench.agent.pid
     time.sleep(3)
@@ -46,12 +49,17 @@ def _no_op(bench: Bench) -> list[Figure]:
     cpu, bytes_after = cpu_seconds(pid) - cpu, written(pid)
     calls = system_calls(pid, PASSES)
     return [
-        Figure("no-op pass in the agent, CPU", round(cpu / passes * 1000, 2), "ms", 5),
-        Figure("bytes written in as many passes (`wchar`)", bytes_after["wchar"] - bytes_before["wchar"], "B", 0),
+        Figure("no-op pass in the agent, CPU", round(cpu / passes * 1000, 2), "ms", milliseconds),
+        Figure(
+            f"bytes written in as many passes (`wchar`){', all of it TLS' if tls else ''}",
+            bytes_after["wchar"] - bytes_before["wchar"],
+            "B",
+            None if tls else 0,
+        ),
         Figure(
             "bytes sent to a disk (`write_bytes`)", bytes_after["write_bytes"] - bytes_before["write_bytes"], "B", 0
         ),
-        Figure("system calls that write", _sum(calls, _WRITES), "", 0),
+        Figure("system calls that write, to anything but a socket", _sum(calls, _WRITES), "", 0),
         Figure("processes started", _sum(calls, _PROCESSES), "", 0),
         Figure("system calls a pass", round(calls.total() / PASSES), ""),
     ]
@@ -71,7 +79,7 @@ def _passes(bench: Bench, count: int) -> int:
     return seen
 
 
-def _rest(bench: Bench) -> dict[str, float]:
+def rest(bench: Bench) -> dict[str, float]:
     """Return the agent's memory after two quiet passes."""
     assert bench.agent
     _passes(bench, 2)
@@ -80,10 +88,10 @@ def _rest(bench: Bench) -> dict[str, float]:
 
 def _memory(bench: Bench, after_first: dict[str, float]) -> list[Figure]:
     assert bench.agent
-    at_start = _rest(bench)
+    at_start = rest(bench)
     bench.edit("services/dns.yaml", "[doubleclick.net]", "[doubleclick.net, ads.example.net]")
     bench.hearth("reconcile", "--wait")
-    after_change = _rest(bench)
+    after_change = rest(bench)
     return [
         Figure("agent at rest after its start, resident", at_start["rss"], "MB", 60),
         Figure("the same, proportional", at_start["pss"], "MB"),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.bench import Bench, copy_family, end, make_family, until
+from reconciler.child_units import ChildUnits
+from reconciler.generation import Generations
+from reconciler.probe import ask
+from reconciler.units import steps
+from tests.bench import Bench, copy_family, make_family, until
+from tests.full_bench import WholeBench
 
 
 @contextmanager
@@ -39,23 +42,37 @@ def home(interval: str) -> Iterator[Bench]:
 
 
 @contextmanager
+def whole_home(interval: str) -> Iterator[WholeBench]:
+    """Yield the same with all four services."""
+    with joined_home(interval) as bench:
+        whole = WholeBench(bench)
+        try:
+            whole.bring_up()
+            yield whole
+        finally:
+            whole.stop_provider()
+
+
+@contextmanager
 def home_of_units() -> Iterator[Bench]:
     """Yield a home whose daemons run, and are not the agent's: what `hearth reconcile` finds on a Pi, systemd apart."""
     with home("1h") as bench:
         bench.stop_agent()
-        plan = json.loads((bench.paths.state / "current/manifest.json").read_text())["plan"]
-        settings = bench.paths.settings.read_text()
-        bench.paths.settings.write_text(settings.replace('units = "child"', 'units = "systemd"'))
-        bench.paths.served.write_text(f"{bench.journal.target}\n")
-        daemons = [_quiet(unit["command"], bench) for unit in plan["units"]]
-        try:
-            until(lambda: bench.lookup("hearth.home.arpa") == "192.168.10.2", what="the home's DNS")
-            until(lambda: bench.lookup("hearth.home.arpa", "127.168.10.3") == "192.168.10.2", what="the kids' DNS")
+        with apart(bench):
             yield bench
-        finally:
-            for daemon in daemons:
-                end(daemon)
 
 
-def _quiet(argv: list[str], bench: Bench) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=bench.environment)
+@contextmanager
+def apart(bench: Bench) -> Iterator[None]:
+    """Let the daemons of a home whose agent has ended run on their own, as systemd's units do."""
+    plan = Generations(bench.paths.state).load(bench.journal.target or "").plan
+    settings = bench.paths.settings.read_text()
+    bench.paths.settings.write_text(settings.replace('units = "child"', 'units = "systemd"'))
+    bench.paths.served.write_text(f"{bench.journal.target}\n")
+    units = ChildUnits(bench.folder / "units")
+    try:
+        units.perform(steps(None, plan, ()), plan)
+        until(lambda: all(result.ok for result in ask(plan.probes)), what="the home")
+        yield
+    finally:
+        units.close()

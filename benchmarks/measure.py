@@ -25,7 +25,8 @@ _, status, used = os.wait4(os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ
 print(os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime, used.ru_maxrss)
 """
 """A small process to start from: a program's peak memory counts that of the process from which it was started (getrusage(2))."""
-_CALL = re.compile(r"^\d+ +(?:\d+\.\d+ )?(\w+)\(", re.MULTILINE)
+_WATCH = ("strace", "-f", "-qq", "-y")
+_CALL = re.compile(r"^\d+ +(?:\d+\.\d+ )?(\w+)\((\d+<socket:)?", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -103,10 +104,10 @@ def written(pid: int) -> dict[str, int]:
 
 
 def system_calls(pid: int, seconds: float) -> Counter[str]:
-    """Watch a running process and all its threads, and count their system calls by name."""
+    """Watch a running process and all its threads, and count their system calls by name; `sent` is what went to a socket."""
     with tempfile.NamedTemporaryFile("r") as trace:
-        watcher = subprocess.Popen(["strace", "-f", "-qq", "-p", str(pid), "-o", trace.name], stderr=subprocess.DEVNULL)
+        watcher = subprocess.Popen([*_WATCH, "-p", str(pid), "-o", trace.name], stderr=subprocess.DEVNULL)
         time.sleep(seconds)
         watcher.send_signal(signal.SIGINT)
         watcher.wait(10)
-        return Counter(_CALL.findall(trace.read()))
+        return Counter("sent" if to_socket else name for name, to_socket in _CALL.findall(trace.read()))
