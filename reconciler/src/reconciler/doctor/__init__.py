@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from reconciler.doctor import home, machine, network
+from reconciler.doctor import home, machine, network, services
 from reconciler.doctor.diagnosis import Diagnosis, Grade, advice, bad
 from reconciler.errors import HearthError, Misused
 from reconciler.generation import Generation, Generations
@@ -59,6 +59,7 @@ def examine_machine(paths: Paths, settings: Settings | None, plan: Plan, *, newe
     """Yield what the machine itself needs to run `plan`; `newest` is the latest time (seconds since 1970) that is known here."""
     by_ssh = settings is not None and parse_url(settings.source).transport is Transport.SSH
     number = settings.bench.port if settings and settings.bench else _DNS_PORT
+    on_bench = settings is not None and settings.bench is not None
     around = plan.network
     yield from _carried_out(
         ("dnsmasq", machine.dnsmasq),
@@ -67,7 +68,10 @@ def examine_machine(paths: Paths, settings: Settings | None, plan: Plan, *, newe
         ("clock", lambda: machine.clock(time.time(), newest)),
         ("clock-sync", machine.kept_in_step),
         ("disk", lambda: machine.disk(paths.state)),
-        ("port", lambda: network.look_at_port(plan, number) if settings is None or not settings.bench else None),
+        ("services", lambda: services.programs(plan)),
+        ("shares", lambda: services.shares(plan, paths.shares)),
+        ("port", lambda: network.look_at_port(plan, number) if not on_bench else None),
+        ("ports", lambda: services.ports(plan) if not on_bench else None),
         ("address", lambda: network.look_at_address(around) if around else None),
         ("dhcp", lambda: network.look_for_servers(around, plan) if around else None),
     )

@@ -49,10 +49,10 @@ class Interface:
 # --- judging, without looking --------------------------------------------------------------------------------------------
 
 
-def port(listeners: Iterable[Listener], wanted: Collection[str], ours: Collection[str], number: int) -> Diagnosis:
-    """Judge who holds the port of the resolvers at the addresses `wanted`; `ours` are the units that may."""
+def port(found: Iterable[Listener], wanted: Collection[str], ours: Collection[str], number: int) -> Diagnosis:
+    """Judge who holds a port at the addresses `wanted`; `ours` are the units that may."""
     others = sorted(
-        one for one in set(listeners) if one.unit not in ours and (one.address in _ANY or one.address in wanted)
+        one for one in set(found) if one.unit not in ours and (one.address in _ANY or one.address in wanted)
     )
     if not others:
         return ok("port", f"Port {number} is free for the home, or held by it")
@@ -135,7 +135,7 @@ def servers(found: Sequence[Reply], network: HomeNetwork, *, hands_out: bool) ->
 def look_at_port(plan: Plan, number: int) -> Diagnosis:
     """Judge who holds the resolvers' port on this machine."""
     wanted = {probe.server for probe in plan.probes} | {"127.0.0.1"}
-    return port(_listeners(number), wanted, {_MAIN, *(unit.name for unit in plan.units)}, number)
+    return port(listeners(number), wanted, {_MAIN, *(unit.name for unit in plan.units)}, number)
 
 
 def look_at_address(network: HomeNetwork) -> Diagnosis:
@@ -154,7 +154,8 @@ def look_for_servers(network: HomeNetwork, plan: Plan) -> Diagnosis:
     return servers(found, network, hands_out=hands_out)
 
 
-def _listeners(number: int) -> frozenset[Listener]:
+def listeners(number: int) -> frozenset[Listener]:
+    """Return who holds a port on this machine."""
     import psutil
 
     found = set()
