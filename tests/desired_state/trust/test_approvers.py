@@ -145,6 +145,16 @@ def test_a_web_buttons_merge_is_recognised(home: Home, address: str, host: str) 
         assert "hearth merge BRANCH" in refused.remedy
 
 
+@pytest.mark.parametrize("host", ["gnp.\u202emoc", "a\x9b31m", "a b, and that is fine", "x" * 400])
+def test_an_address_that_is_no_hosts_is_not_told_to_people(home: Home, host: str) -> None:
+    """Whoever makes a commit chooses its committer: nothing of that reaches a screen that could turn the sentence around."""
+    begin(home)
+    button = Person("GitHub", f"noreply@{host}", 1_750_000_000)
+    payload = compose(tree_of(home, home.genesis), (home.genesis,), button, button, b"x\n")
+    signed = with_signature(payload, sshsig.sign(payload, "git", key_of("x")))
+    assert [refusal(home, home.write(raw)).reason for raw in (payload, signed)] == ["Unsigned", "UnknownKey"]
+
+
 # --- self-hosted mode
 
 

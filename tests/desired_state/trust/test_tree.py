@@ -113,6 +113,19 @@ def test_a_tree_bomb_is_refused_after_a_few_reads(home: Home) -> None:
     refusal(home, with_entries(home, b"40000 services\0" + bytes.fromhex(inner)))
 
 
+def test_a_wide_tree_bomb_is_refused_after_a_few_reads(home: Home) -> None:
+    """Hostile case 26: a thousand folders of a thousand files are two objects, and come before any signature is looked at."""
+    blob = home.repository.write("blob", b"")
+    files = b"".join(b"100644 %03d.yaml\0" % number + bytes.fromhex(blob) for number in range(999))
+    inner = home.repository.write("tree", files)
+    for content in (inner, home.repository.write("tree", files.replace(b"100644 ", b"40000 ").replace(b".yaml", b""))):
+        folders = b"".join(b"40000 f%03d\0" % number + bytes.fromhex(content) for number in range(900))
+        watched = Watched(home.repository)
+        with pytest.raises(Refused, match="too large"):
+            read_tree(watched, home.repository.write("tree", folders))
+        assert len(watched.reads) <= 3
+
+
 def test_an_oversized_blob_is_refused_before_it_is_read(home: Home) -> None:
     """Hostile case 26: its header alone tells."""
     blob = home.repository.write("blob", b"x" * (2 * 2**20))

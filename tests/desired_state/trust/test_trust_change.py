@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from desired_state.trust import Refused
+from tests.desired_state.trust.authenticator import FIDO_ED25519, ORIGIN, RELYING_PARTY, FidoKey
 from tests.desired_state.trust.homes import ELSEWHERE, HOUSEHOLD, Home, judged, lines_of
 from tests.desired_state.trust.merges import (
     PASSKEYS,
@@ -27,6 +28,8 @@ from tests.desired_state.trust.merges import (
 )
 
 TERMINAL = policy(version=2, high=(1, 1), more=PASSKEYS)
+ELSEWHERE_BOUND = policy(version=2, more=PASSKEYS.replace(RELYING_PARTY, "approve.new.example"))
+FIDO_ON_A_PAGE = f'anna namespaces="git" {FidoKey("anna", FIDO_ED25519, RELYING_PARTY).public.line}\n'.encode()
 
 # --- what must work
 
@@ -195,6 +198,10 @@ def test_the_risk_rules_never_go_down(home: Home) -> None:
         ({"trust/approvers": b""}, "CannotBeMet"),
         ({"trust/policy.yaml": policy(version=2, high=(4, 0))}, "CannotBeMet"),
         ({"trust/approvers": passkeys_of("anna"), "trust/policy.yaml": TERMINAL}, "CannotBeMet"),
+        ({"trust/approvers": passkeys_of("anna")}, "CannotBeMet"),
+        ({"trust/approvers": passkeys_of("anna"), "trust/policy.yaml": ELSEWHERE_BOUND}, "CannotBeMet"),
+        ({"trust/approvers": FIDO_ON_A_PAGE, "trust/policy.yaml": policy(version=2, more=PASSKEYS)}, "CannotBeMet"),
+        ({"trust/signers": b""}, "CannotBeMet"),
         ({"trust/approvers": lines_of("anna", "jens", "cloud")}, "TrustUnreadable"),
         ({"trust/signers": lines_of("mia")}, "TrustUnreadable"),
         ({"trust/policy.yaml": policy(version=2, low=(0, 0))}, "TrustUnreadable"),
@@ -310,6 +317,27 @@ def test_a_return_needs_the_owners_of_both_lines(home: Home) -> None:
         2,
         "UnknownKey",
     )
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        PASSKEYS.replace(ORIGIN, "https://new.hearth.example"),
+        PASSKEYS.replace(RELYING_PARTY, "approve.new.example"),
+        "",
+    ],
+)
+def test_a_return_counts_no_passkey_that_the_line_it_leaves_does_not(home: Home, now: str) -> None:
+    """As of V: a page that lost its say since P' cannot bring an owner's hand, least of all as one at a terminal."""
+    owners = {"trust/owners": lines_of("anna", "jens", "mia") + passkeys_of("jens")}
+    home.trust |= {"trust/approvers": lines_of("anna"), "trust/signers": lines_of("cloud"), **owners}
+    home.trust["trust/policy.yaml"] = policy(more=PASSKEYS)
+    home.begin()
+    floor = trust_changed(home, home.genesis, by="mia", more=now)
+    back = trust_changed(home, home.genesis, epoch=1, approvers=("jens@phone",), by="anna", more=PASSKEYS)
+    assert home.verify(back, home.genesis).commit == back
+    refused = refusal(home, back, floor)
+    assert (refused.rule, refused.reason) in {(2, "PasskeyOrigin"), (2, "PasskeyForm")}
 
 
 def test_a_return_follows_the_line_and_nothing_else(home: Home, new_home: Callable[[str], Home]) -> None:

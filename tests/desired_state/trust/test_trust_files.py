@@ -155,6 +155,7 @@ def test_the_example_policy_is_read() -> None:
         (b"low: {people: 1}", b"low: {people: 1, more: 2}"),
         (b"low: {people: 1}\n  ", b""),
         (b"trust: {people: 2, at_terminal: 1}", b"trust: {people: 0}"),
+        (b"[https://approve.hearth.example]", b"[]"),
         (b"https://approve.hearth.example]", b"http://approve.hearth.example]"),
         (b"https://approve.hearth.example]", b"https://approve.hearth.example/]"),
         (EXAMPLE, b""),

@@ -180,11 +180,19 @@ def read_proposal(proposal: Parts, trust: TrustFiles) -> Proposal:
 def _proposer(proposal: Parts, trust: TrustFiles) -> str | None:
     if not proposal.armour:
         return None
-    commit = with_its_signature(proposal)
-    known = (*trust.owners, *trust.approvers, *trust.signers)
-    if not any(key.public.blob == commit.signature.key.blob for key in known):
+    key = signer_among((*trust.owners, *trust.approvers, *trust.signers), with_its_signature(proposal), trust.policy)
+    return key.principal if key else None
+
+
+def signer_among(keys: tuple[Key, ...], commit: Commit, policy: Policy) -> Key | None:
+    """Return the one of `keys` that signed a commit, None if it is another's.
+
+    Raises:
+        Refused: it claims one of them, and `policy` does not let that signature count.
+    """
+    if not any(key.public.blob == commit.signature.key.blob for key in keys):
         return None
-    return check_signature(commit, known, "anybody", passkeys=trust.policy.passkeys).principal
+    return check_signature(commit, keys, "anybody", passkeys=policy.passkeys)
 
 
 def signed_by(commit: Commit, key: Key, trust: TrustFiles) -> Signed:

@@ -28,6 +28,7 @@ _WEB_BUTTONS = {
     "noreply@codeberg.org": "Codeberg",
     "gitea@fake.local": "Gitea",
 }
+_HOST = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 _ON_YOUR_COMPUTER = (
     "On your computer: `hearth merge BRANCH`, or make the change there and sign it with `git commit -S`."
 )
@@ -195,7 +196,7 @@ def _how_it_differs(raw: bytes) -> str:
 def web_button(committer: Person) -> str | None:
     """Return the name of the git host whose web page made the commit, as far as the committer's address tells."""
     name, _, host = committer.email.lower().partition("@")
-    return _WEB_BUTTONS.get(f"{name}@{host}", host if name == "noreply" and host else None)
+    return _WEB_BUTTONS.get(f"{name}@{host}", host if name == "noreply" and _HOST.fullmatch(host) else None)
 
 
 def signed_by_button(host: str, rule: int) -> Refused:

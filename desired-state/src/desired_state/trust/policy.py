@@ -78,6 +78,12 @@ class Passkeys(_Strict):
     relying_party: Domain | Literal["approve.localhost"]
     origins: tuple[Annotated[str, BeforeValidator(_origin)], ...]
 
+    @model_validator(mode="after")
+    def _can_be_touched(self) -> Self:
+        if not self.origins:
+            raise fault("names no page on which passkeys are touched")
+        return self
+
     def binds(self, key: PublicKey) -> bool:
         """Whether `key` is one of these passkeys. Every other key is used at a terminal."""
         return key.application == self.relying_party

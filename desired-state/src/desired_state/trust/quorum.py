@@ -13,6 +13,7 @@ from desired_state.trust.refusal import Refused
 from desired_state.trust.revision import Signed
 from desired_state.trust.trust_files import TrustFiles
 
+_PASSKEY_TYPE = "sk-ecdsa-sha2-nistp256@openssh.com"
 _ONE_MORE = "Ask one more person: `hearth approve`."
 _AT_TERMINAL = "Ask for an approval at a computer: `hearth approve`."
 
@@ -77,9 +78,11 @@ def check_can_be_met(trust: TrustFiles) -> tuple[str, ...]:
     Raises:
         Refused: a class of changes could never be made again.
     """
+    check_somebody_merges(trust)
     just_enough: dict[str, list[str]] = {}
     for risk in ("low", "medium", "high", "trust"):
-        role, keys = ("owners", trust.owners) if risk == "trust" else ("approvers", trust.approvers)
+        role, named = ("owners", trust.owners) if risk == "trust" else ("approvers", trust.approvers)
+        keys = [key for key in named if _can_sign(key, trust.policy)]
         asked = _asked(trust.policy, risk)
         for needed, people, who in (
             (asked.people, {key.principal for key in keys}, role),
@@ -93,6 +96,29 @@ def check_can_be_met(trust: TrustFiles) -> tuple[str, ...]:
                     f"all {needed} {who}" if needed > 1 else f"the only one of the {who}", []
                 ).append(risk)
     return tuple(f"Changes of class {', '.join(risks)} need {who}." for who, risks in just_enough.items())
+
+
+def check_somebody_merges(trust: TrustFiles) -> None:
+    """Rule 7: in reviewed mode somebody is left who can merge what was approved.
+
+    Raises:
+        Refused: there is no signer.
+    """
+    if trust.policy.mode == "reviewed" and not trust.signers:
+        why = "leaves nobody in trust/signers, and in reviewed mode a signer merges every change"
+        raise Refused(7, "CannotBeMet", why, "Name the service's key, or set `mode: self-hosted`.")
+
+
+def _can_sign(key: Key, policy: Policy) -> bool:
+    """Whether there is a form in which this key may sign: FIDO keys are made for one purpose, and work for no other.
+
+    At a terminal that is `ssh:` or begins so (ssh-keygen(1), "application"), in a browser the relying party.
+    """
+    application = key.public.application
+    if application is None or application.startswith("ssh:"):
+        return True
+    bound = policy.passkeys is not None and policy.passkeys.binds(key.public)
+    return bound and key.public.type == _PASSKEY_TYPE
 
 
 def _asked(policy: Policy, risk: str) -> Asked:

@@ -73,12 +73,18 @@ def read_tree(objects: Objects, oid: str, known: Tree | None = None) -> Tree:
     """Read a tree of plain files in folders, taking over from `known` what has not changed; `check_shape` judges it.
 
     Raises:
-        Refused: rule 8: a mode or an order that a household cannot have, or an object that is not there.
+        Refused: rule 8: a mode, an order or a number of files that a household cannot have, or an object that is not there.
     """
     try:
         root = read_folder(objects, oid, known.root if known else None)
         before = known.folders if known else {}
-        return Tree(root, {name: read_folder(objects, inner, before.get(name)) for name, inner in root.folders.items()})
+        folders, count = {}, len(root.files)
+        for name, inner in root.folders.items():
+            folders[name] = folder = read_folder(objects, inner, before.get(name))
+            count += len(folder.files) + len(folder.folders)
+            if count > FILES_LIMIT:  # before the signature was looked at: a thousand folders cost no more than one
+                raise _too_large()
+        return Tree(root, folders)
     except Unusable as problem:
         raise Refused(8, "TreeShape", str(problem)) from None
 
@@ -95,15 +101,16 @@ def check_shape(tree: Tree) -> None:
             raise Refused(8, "TreeShape", f"holds a folder that a household does not have: {_shown(name)}")
     for path, entry in entries.items():
         _check_file(path, entry)
-    if len(entries) > FILES_LIMIT or sum(entry.size for entry in entries.values()) > TOTAL_LIMIT:
-        raise Refused(
-            8,
-            "TreeShape",
-            f"is too large: a household has at most {FILES_LIMIT} files of {TOTAL_LIMIT // 2**20} MiB together",
-        )
+    if sum(entry.size for entry in entries.values()) > TOTAL_LIMIT:
+        raise _too_large()
     missing = [f"trust/{name}" for name in TRUST_FILES if f"trust/{name}" not in entries]
     if missing:
         raise Refused(8, "TreeShape", f"has no {missing[0]}", "A home's repository begins with `hearth init`.")
+
+
+def _too_large() -> Refused:
+    why = f"is too large: a household has at most {FILES_LIMIT} files of {TOTAL_LIMIT // 2**20} MiB together"
+    return Refused(8, "TreeShape", why)
 
 
 def _check_file(path: str, entry: Entry) -> None:

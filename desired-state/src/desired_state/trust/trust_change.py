@@ -5,7 +5,7 @@ Owns the order of these checks. The same shape as rule 4, with owners in place o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from desired_state.trust.approvals import (
     Approved,
@@ -14,12 +14,13 @@ from desired_state.trust.approvals import (
     read_approvals,
     read_proposal,
     signed_by,
+    signer_among,
     text_of,
 )
-from desired_state.trust.commit import Commit
+from desired_state.trust.commit import Commit, with_its_signature
 from desired_state.trust.contents import trust_in
 from desired_state.trust.line import forked
-from desired_state.trust.merge import Chain, check_same_files, check_somebody_approved, read_chain
+from desired_state.trust.merge import Chain, check_same_files, check_somebody_approved, inside, read_chain
 from desired_state.trust.people import Key
 from desired_state.trust.policy import Policy
 from desired_state.trust.quorum import check_can_be_met, check_different, check_people, check_terminal, uncounted
@@ -61,7 +62,7 @@ def check_trust_change(walk: Walk, commit: Commit, tree: Tree, before: Stand, ke
     check_texts(chain, text_of(walk, tree, before), f"trust/{old.policy.risk_rules}")
     approved = check_owners(chain, signed_by(commit, key, old), old)
     if before.leaves:
-        check_owners_left(chain, (*approved.approvals, signed_by(commit, key, old)), new.policy, before.leaves.trust)
+        check_owners_left(chain, commit, new.policy, before.leaves.trust)
     return TrustChange(new, approved, returns, check_can_be_met(new))
 
 
@@ -170,21 +171,21 @@ def check_another_owner(policy: Policy, approvals: tuple[Approval, ...], signer:
         raise Refused(7, "SamePerson", why, "Let another owner merge it: `hearth merge BRANCH`.")
 
 
-def check_owners_left(chain: Chain, signatures: tuple[Signed, ...], new: Policy, left: TrustFiles) -> None:
-    """Rule 7: a return also reaches what the line that it leaves asks of its owners.
+def check_owners_left(chain: Chain, commit: Commit, new: Policy, left: TrustFiles) -> None:
+    """Rule 7: a return also reaches what the line that it leaves asks of its owners, by that line's own policy.
 
     Raises:
-        Refused: too few of them are owners there.
+        Refused: too few of them are owners there, or one signed in a way that does not count there.
     """
     check_edition(new, left.policy)
-    passkeys, fingerprints = left.policy.passkeys, {signed.fingerprint: signed for signed in signatures}
-    hands = [
-        replace(
-            fingerprints[print_], principal=key.principal, passkey=passkeys is not None and passkeys.binds(key.public)
-        )
-        for key in left.owners
-        if (print_ := key.public.fingerprint) in fingerprints
-    ]
+    hands = [signed_by(commit, key, left)] if (key := signer_among(left.owners, commit, left.policy)) else []
+    for approval in chain.approvals:
+        try:
+            signed = with_its_signature(approval)
+            if key := signer_among(left.owners, signed, left.policy):
+                hands.append(signed_by(signed, key, left))
+        except Refused as refused:
+            raise inside(refused, approval.oid) from None
     proposer = read_proposal(chain.proposal, left).signed_by
     counted, asked = uncounted(hands, proposer), left.policy.asked("trust")
     check_people(7, asked, counted, f"{_WHAT} that leaves the verified line", proposer)
