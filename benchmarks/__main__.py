@@ -39,8 +39,9 @@ _NOTES = {
     "`write`, so `wchar` counts what the authority is asked.",
     "verify": "First a self-hosted home, each of whose commits changes one file and is signed with ssh-ed25519. Then a reviewed one: a "
     "proposal, an approval and a merge for each change of the names, judged for its risk. `git log --show-signature` checks the same "
-    "signatures (of the second home the merges', beside as many that it does not look at) and none of the other rules. The peak includes "
-    "what the kernel maps of the history's pack.",
+    "signatures (of the second home the merges', beside as many that it does not look at) and none of the other rules. Our own memory "
+    "is what no file backs (`RssAnon`), seen after each batch; the peak (`VmHWM`) adds what the kernel maps of the history's pack and can "
+    "drop at any time.",
 }
 
 
