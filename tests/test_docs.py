@@ -197,6 +197,19 @@ def test_the_repository_stands_alone(page: Path) -> None:
     assert [line for line in (TOP / page).read_text("utf-8").splitlines() if places.search(line)] == []
 
 
+def test_the_page_on_adding_a_service_counts_as_it_says() -> None:
+    """Its commands find Postfix's files, and the sizes that it gives are no more than a fifth off."""
+    page = "docs/adding-a-service.md"
+    told = re.search(r"About (\d+) lines in (\d+) files", (TOP / page).read_text("utf-8"))
+    assert told
+    code, tests = (
+        [line.split() for line in run(dict(os.environ), script, TOP).stdout.splitlines()] for script in blocks(page)
+    )
+    lines, files = int(code[-1][0]), len(code) - 1
+    assert (abs(lines - int(told[1])) / lines < 0.2, files) == (True, int(told[2]))
+    assert 1.6 < int(tests[-1][0]) / lines < 2.6
+
+
 def test_every_decision_has_a_number_of_its_own() -> None:
     """Decision records are numbered from 1 without a gap, and their titles carry the number."""
     records = sorted((TOP / "docs/adr").glob("*.md"))

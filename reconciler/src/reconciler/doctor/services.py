@@ -17,8 +17,6 @@ from reconciler.run import find_program
 from renderers.plan import AuthorityProbe, Plan, SmbProbe, SmtpProbe
 
 _LIBRARIES = Path("/usr/lib")
-_INSTANCE = "postfix@-.service"
-"""Debian 12 runs Postfix in an instance of its own unit."""
 _LITTLE_SHARE, _LITTLE_BYTES, _TOO_FEW_BYTES = 0.05, 2_000_000_000, 100_000_000
 
 
@@ -73,7 +71,7 @@ def ports(plan: Plan) -> Diagnosis | None:
     asked = [probe for probe in plan.probes if isinstance(probe, SmbProbe | SmtpProbe | AuthorityProbe)]
     if not asked:
         return None
-    ours = {_INSTANCE, *(unit.name for unit in plan.units)}
+    ours = {unit.name for unit in plan.units}
     for probe in asked:
         found = network.port(network.listeners(probe.port), {probe.server, "127.0.0.1"}, ours, probe.port)
         if found.grade is not Grade.OK:
