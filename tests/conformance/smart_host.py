@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import email
 import email.policy
+import gc
 import ssl
 import warnings
 from collections.abc import Iterator
@@ -150,9 +151,12 @@ def smart_host(
         **tls,
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # aiosmtpd does not see TLS that was there before its first byte
+        # aiosmtpd does not see TLS that was there before its first byte, and lets go of a connection's first transport at STARTTLS.
+        warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("ignore", ResourceWarning)
         controller.start()
         try:
             yield provider
         finally:
             controller.stop()
+            gc.collect()
