@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 from desired_state.trust import walk
-from tests.reconciler.cli.conftest import Git, Hearth
+from tests import reviewed
+from tests.desired_state.trust.homes import Home
+from tests.desired_state.trust.merges import PASSKEYS, begin, changed, passkeys_of
+from tests.reconciler.cli.conftest import HEARTH, Git, Hearth
+from tests.reviewed import Reviewed
 
 
 def words_of(hearth: Hearth) -> str:
@@ -140,7 +144,109 @@ def test_progress_is_for_terminals_alone(family: Path, hearth: Hearth, monkeypat
         monkeypatch.setattr("sys.stderr", terminal)
         with module._progress("verified") as tell:
             tell(7)
-    shown = os.read(ours, 1000).decode()
+    shown = ""
+    while "\033" not in shown:
+        shown += os.read(ours, 1000).decode()
     os.close(ours)
     assert "7 verified" in shown
     assert shown.endswith("\r\033[K")
+
+
+@pytest.fixture
+def firm(firms_family: Reviewed, tmp_path: Path) -> Reviewed:
+    """A reviewed home with one change by Mia's wish, approved by Jens, and a new key of the service."""
+    home = reviewed.copy(firms_family, tmp_path / "firm")
+    branch = home.propose("add-name", "wiki", "appliance")
+    home.git("anna", "switch", "--quiet", branch)
+    home.git(
+        "anna", "commit", "--quiet", "--amend", "--message", "Wiki\n\nHearth-Request: r-17\nHearth-Requested-By: Mia"
+    )
+    home.git("anna", "push", "--quiet", "--force", "origin", branch)
+    home.approve(branch, "jens")
+    home.merge(branch)
+    home.change_trust("rotate", "service", "--key", home.public("new"))
+    home.sign_with("service", "new")
+    home.catch_up("anna")
+    return home
+
+
+def test_an_approved_change_names_all_who_had_a_hand_in_it(firm: Reviewed, hearth: Hearth) -> None:
+    """Who asked and proposed, as it says; who approved and merged, by key; the digest; trust in sentences."""
+    clone = firm.clone("anna")
+    found = hearth("verify", clone, "--json").json
+    begun, change, trust = found["changes"]
+    assert begun["sentences"] == ["The home begins"]
+    assert change["proposal"]["not_proven"]["requested_by"] == "Mia"
+    assert change["proposal"]["signed_by"] == "anna"
+    assert [(each["principal"], each["passkey"]) for each in change["approvals"]] == [("jens", False)]
+    assert (
+        change["approvals"][0]["digest"]
+        == hearth("diff", "HEAD~2", "HEAD~1", "--in", clone, "--json").json["after"]["digest"]
+    )
+    assert (change["signed"]["principal"], change["kind"], change["risk"]) == ("service", "change", "low")
+    assert (trust["kind"], trust["risk"], trust["signed"]["principal"]) == ("trust change", "trust", "anna")
+    assert trust["sentences"][0].startswith("service as a signer has another key")
+    said = hearth("verify", clone).out
+    for words in (
+        f"It begins with:  {firm.bench.words}",
+        "asked by Mia, request r-17, written by Anna <anna@holm.example> (its own words, not proven)",
+        "proposed  signed by anna, who is not counted",
+        f"approved  by jens {change['approvals'][0]['key']} (SSH key, ",
+        f"merged    signed by service {change['signed']['key']} (SSH key, ",
+        f"digest    {change['approvals'][0]['digest']} renderer ",
+        "service as a signer has another key",
+        "trust version 2, epoch 0",
+        "✓ Sound: 3 commits verified.",
+    ):
+        assert words in said, words
+
+
+def test_a_passkey_is_told_from_a_key_at_a_terminal(tmp_path: Path, hearth: Hearth) -> None:
+    """Whoever touched a page is named so."""
+    home = Home(tmp_path / "home.git")
+    begin(home, more=PASSKEYS)
+    home.trust |= {"trust/approvers": passkeys_of("mia")}
+    tip = changed(home, home.begin(), approvers=("mia@phone",), risk="high/1")
+    home.repository.move_reference("refs/heads/main", tip, expected=None)
+    assert " (passkey, " in hearth("verify", home.folder).out
+    assert [each["passkey"] for each in hearth("verify", home.folder, "--json").json["changes"][1]["approvals"]] == [
+        True
+    ]
+
+
+def test_a_return_says_what_it_dropped(firm: Reviewed, hearth: Hearth) -> None:
+    """From a commit of the line that was left, by name; from the beginning it says how to learn it."""
+    stolen = firm.name("eves")
+    trusted = firm.git("anna", "rev-parse", "main~1")
+    firm.change_trust("return", trusted)
+    firm.catch_up("anna")
+    clone = firm.clone("anna")
+    said = hearth("verify", clone)
+    assert (said.code, "The home returns to an older history (epoch 1)" in said.out) == (0, True), said.err
+    assert "what this history does not hold" in said.out
+    assert hearth("verify", clone, "--json").json["changes"][-1]["dropped"] is None
+    part = hearth("verify", clone, "--from", stolen, "--json").json["changes"][-1]
+    assert (part["kind"], part["dropped"][0]["commit"]) == ("return", stolen)
+    assert f"- {stolen[:7]} " in hearth("verify", clone, "--from", stolen).out
+
+
+@pytest.mark.parametrize("columns", [60, 200])
+def test_it_reads_well_on_a_narrow_and_on_a_wide_terminal(firm: Reviewed, columns: int) -> None:
+    """Rows are wrapped below themselves; only what has no space in it is longer than the terminal is wide."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        environment = {**firm.bench.environment, "COLUMNS": str(columns), "NO_COLOR": "1"}
+        os.execve(HEARTH, [str(HEARTH), "verify", str(firm.clone("anna"))], environment)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(terminal, 65_536)
+        except OSError:
+            break
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    lines = shown.decode().splitlines()
+    claims = next(number for number, line in enumerate(lines) if line.startswith(" " * 9 + "says"))
+    longest = 9 + 10 + len("sha256:") + 64
+    assert all(len(line) <= max(columns, longest) for line in lines)
+    assert lines[claims + 1].startswith(" " * 19) == (columns == 60)

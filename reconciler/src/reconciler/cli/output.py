@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import IO, Any
 
 from reconciler.errors import HearthError
 
+_LEAST_ROOM = 20
 _COLOURS = {"green": "32", "red": "31", "yellow": "33", "dim": "2", "bold": "1"}
 _MARKS = {
     "good": ("✓", "ok", "green"),
@@ -73,6 +76,17 @@ def table(rows: Iterable[Sequence[str]], *, indent: int = 0) -> None:
     for line in lines:
         cells = [cell.ljust(widths[column]) if column < len(line) - 1 else cell for column, cell in enumerate(line)]
         print(" " * indent + "  ".join(cells).rstrip())
+
+
+def wrapped(before: str, words: str) -> None:
+    """Print `words` behind `before`; on a terminal too narrow for them, they go on below themselves."""
+    text = plain(words)
+    lines = [text]
+    if sys.stdout.isatty():
+        room = max(shutil.get_terminal_size().columns - len(before), _LEAST_ROOM)
+        lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
+    for number, line in enumerate(lines):
+        print(before if number == 0 else " " * len(before), line, sep="", flush=True)
 
 
 def emit(value: Any) -> None:

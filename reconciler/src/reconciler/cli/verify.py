@@ -1,7 +1,7 @@
 """`hearth verify`: walk a home's history as its device would, and say of each commit what it did and who signed it.
 
-Owns what an auditor is shown. The rules are `desired_state.trust`'s, and the device applies the same. What was verified before a
-refused commit is still shown.
+Owns the walk and its end; what is shown of one commit is `audited`'s. The rules are `desired_state.trust`'s, and the device applies
+the same. What was verified before a refused commit is still shown.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,6 @@ from desired_state.trust import (
     Step,
     VerifiedRevision,
     beginning,
-    explain,
     read_words,
 )
 from desired_state.trust import (
@@ -34,7 +32,7 @@ from desired_state.trust import (
 )
 from desired_state.trust.line import line_down_to
 from desired_state.trust.receipt import NOTES, Noted, read_receipts
-from desired_state.trust.statement import time_text
+from reconciler.cli.audited import fields, look, show, when
 from reconciler.cli.output import emit, say, styled, table
 from reconciler.clone import Clone
 from reconciler.errors import Misused, Stalled
@@ -59,7 +57,7 @@ class Walked:
 @click.option("--genesis", "expected", default="", help="The eight words that you were given, to be compared.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def verify(repository: Path, *, start: str, end: str, expected: str, as_json: bool) -> int:
-    """Check every commit of the home's main branch in REPO, and say who signed what.
+    """Check every commit of the home's main branch in REPO, and say what it did, and who proposed, approved and signed it.
 
     Exits with 0 if the history is sound, 1 if a rule refuses a commit, 2 if it cannot be read.
     """
@@ -160,10 +158,11 @@ def _as_json(repository: Repository, tip: str, begins: Beginning, walked: Walked
     with _progress("explained") as tell:
         changes = []
         for number, step in enumerate(walked.steps):
-            changes.append({**_change(repository, step), "receipts": [_receipt(one) for one in noted(step)]})
+            changes.append(fields(look(repository, step, noted(step))))
             tell(number)
     return {
         "sound": refused is None,
+        "unjudged_since": walked.revision.unjudged_since if walked.revision else None,
         "tip": tip,
         "household": begins.household,
         "genesis": begins.genesis,
@@ -181,61 +180,21 @@ def _as_json(repository: Repository, tip: str, begins: Beginning, walked: Walked
     }
 
 
-def _change(repository: Repository, step: Step) -> dict[str, Any]:
-    """Return what one verified commit did, and who signed it."""
-    judgement = explain(repository, step)
-    return {
-        "commit": step.commit,
-        "at": _when(step).isoformat(),
-        "kind": step.kind,
-        "subject": step.subject,
-        "sentences": list(judgement.sentences),
-        "risk": judgement.risk,
-        "signed_by": list(step.principals),
-        "keys": list(step.fingerprints),
-    }
-
-
 def _noted(repository: Repository, begins: Beginning) -> Callable[[Step], tuple[Noted, ...]]:
     """Return how to look up the receipts of a verified commit; none where the notes were not fetched."""
     notes, anchor = repository.reference(NOTES), Anchor(begins.household, begins.genesis)
     return lambda step: read_receipts(repository, notes, step.commit, anchor) if notes else ()
 
 
-def _receipt(noted: Noted) -> dict[str, Any]:
-    """Return a receipt and its device, or why it cannot be verified."""
-    if noted.receipt is None or noted.device is None:
-        return {"verified": False, "problem": noted.flaw}
-    return {
-        "verified": True,
-        "device": noted.device.principal,
-        "key": noted.device.public.fingerprint,
-        "at": time_text(noted.receipt.seconds),
-        "digest": f"sha256:{noted.receipt.digest}",
-        "renderer": noted.receipt.renderer,
-    }
-
-
-def _show_receipt(noted: Noted) -> None:
-    if noted.receipt is None or noted.device is None:
-        say(f"receipt not verifiable: it {noted.flaw}", kind="note", indent=9)
-        return
-    when = datetime.fromtimestamp(noted.receipt.seconds, UTC).astimezone()
-    words = f"receipt: {noted.device.principal}, {when:%Y-%m-%d %H:%M:%S}, sha256:{noted.receipt.digest}"
-    say(words, kind="good", indent=9)
-
-
 def _show(repository: Repository, begins: Beginning, walked: Walked, *, compared: bool) -> None:
     say(f"Household {begins.household}")
     say("It begins with: ", styled(" ".join(begins.words), "bold"), *(["(as you were given)"] if compared else []))
     noted = _noted(repository, begins)
-    for day, steps in groupby(walked.steps, key=lambda step: _when(step).date()):
+    for day, steps in groupby(walked.steps, key=lambda step: when(step.seconds).date()):
         say()
         say(styled(day.isoformat(), "bold"))
         for step in steps:
-            _show_step(repository, step)
-            for one in noted(step):
-                _show_receipt(one)
+            show(look(repository, step, noted(step)))
     say()
     if walked.revision:
         _show_trust(walked.revision)
@@ -244,15 +203,6 @@ def _show(repository: Repository, begins: Beginning, walked: Walked, *, compared
         say(walked.refused.remedy, indent=2)
         return
     say(f"Sound: {counted(len(walked.steps))} verified.", kind="good")
-
-
-def _show_step(repository: Repository, step: Step) -> None:
-    first, *more = explain(repository, step).sentences or (step.subject,)
-    say(f"  {_when(step):%H:%M}  {first}")
-    for sentence in more:
-        say(sentence, indent=9)
-    who = ", ".join(f"{who} {key}" for who, key in zip(step.principals, step.fingerprints, strict=True))
-    say(styled(f"{step.commit[:7]}, signed by {who}", "dim"), indent=9)
 
 
 def _show_trust(revision: VerifiedRevision) -> None:
@@ -264,11 +214,6 @@ def _show_trust(revision: VerifiedRevision) -> None:
 def counted(commits: int) -> str:
     """Return a number of commits in words: `1 commit`, `12 commits`."""
     return f"{commits} commit{'' if commits == 1 else 's'}"
-
-
-def _when(step: Step) -> datetime:
-    """Return the committer's own claim, in local time."""
-    return datetime.fromtimestamp(step.seconds, UTC).astimezone()
 
 
 @contextmanager
