@@ -19,7 +19,7 @@ from renderers.encode import RenderingError
 from renderers.plan import Plan
 from renderers.resolution import CANARIES, blocked_for_everyone, blocked_for_group, local_names
 from tests.desired_state.households import households
-from tests.renderers.homes import BENCH, alone, full, holm
+from tests.renderers.homes import BENCH, alone, full, holm, household
 
 targets = st.sampled_from([APPLIANCE, BENCH])
 
@@ -65,6 +65,28 @@ def test_read_again_the_files_say_what_the_home_says(home, target):
         assert {line.split(",")[0]: line.split(",")[-1] for line in lines} == {
             device.mac: name for name, device in home.devices.items()
         }
+
+
+@pytest.mark.parametrize("target", [APPLIANCE, BENCH])
+def test_a_home_of_any_size_renders(target):
+    """Samba, dnsmasq's hosts and step-ca take a line or a list of any length, so a large home is no defect of ours."""
+    many = {f"{number:03}": f"of-a-large-family-{number:03}" for number in range(300)}
+    home = household(
+        people={person: {"name": "One", "email": f"{person}@example.com"} for person in many.values()},
+        dns={"upstreams": ["9.9.9.9"], "names": dict.fromkeys(many, "appliance")},
+        files={"shares": {f"s{name}": {"description": "Things", "time_machine": True, "access": {"everyone": "write"}} for name in many}},
+        certificates={"name": "CA", "names": [f"ca{name}.home.arpa" for name in many]},
+        mail={
+            "hostname": "mail.home.arpa",
+            "relay": {
+                "host": "smtp.example.com", "username": "u", "password": "secret:relay", "sender": "home@example.com",
+            },
+            "aliases": {"all": list(many.values())},
+        },
+    )  # fmt: skip
+    written = render(home, target).files
+    assert written["samba/smb.conf"].content.count(b"of-a-large-family-299") == 600
+    assert b" ca299.home.arpa" in written["dnsmasq/hosts"].content
 
 
 def _blocked(lines):

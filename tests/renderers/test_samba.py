@@ -90,6 +90,7 @@ def test_every_configuration_has_a_seal_of_its_own_and_nobody_may_break_it():
         ("a-name-of-17-here", "HOLM", "A-NAME-OF-17-HE"),
         ("abcdefghijklmn-o", "HOLM", "ABCDEFGHIJKLMN"),
         ("abcdefghijklmno", "ABCDEFGHIJKLMNO", "ABCDEFGHIJKL-PI"),
+        ("abcdefghijkl-pi", "ABCDEFGHIJKL-PI", "ABCDEFGHIJKL-1"),
     ],
 )
 def test_windows_knows_the_appliance_by_a_name_that_it_can_know(appliance, workgroup, expected):

@@ -100,12 +100,6 @@ def test_a_file_of_an_unknown_name_is_refused():
         check({"samba/../../etc/passwd": b"x\n"})
 
 
-def test_a_line_that_is_too_long_is_refused():
-    """However many people there are, a line stays one that can be read."""
-    with pytest.raises(RenderingError):
-        check({CONF: FILES[CONF].replace(b"valid users = anna", b"valid users = " + b"anna " * 1000 + b"anna")})
-
-
 def test_a_file_cut_short_is_refused():
     """The last line ends as every other does."""
     with pytest.raises(RenderingError, match="middle of a line"):

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from renderers.encode import RenderingError
 
 _LONGEST_LINE = 1000
-"""In bytes. dnsmasq reads a line in pieces of 1,024 and takes the rest for a line of its own (its src/option.c, read_file)."""
+"""In bytes. dnsmasq reads a line in pieces of 1,024 and takes the rest for a line of its own (its src/option.c, read_file).
+
+Its hosts file it reads name by name, so there a machine may have any number of them (src/cache.c, read_hostsfile)."""
 
 _V4 = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}"
 _IP = rf"(?:{_V4}|[0-9a-f:]*:[0-9a-f:.]*)"
@@ -79,7 +81,7 @@ def statements(path: str, content: bytes) -> tuple[str, ...]:
         raise RenderingError(f"{path} holds a control character or ends in the middle of a line")
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line and not line.startswith("# ")]
     for number, line in lines:
-        if len(line.encode()) > _LONGEST_LINE or not _allowed(kind, line):
+        if (len(line.encode()) > _LONGEST_LINE and kind != _HOST_LINE) or not _allowed(kind, line):
             raise RenderingError(f"{path}:{number}: this line may not be rendered: {line!r:.120}")
     return tuple(line for _, line in lines)
 

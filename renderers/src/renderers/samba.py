@@ -101,9 +101,8 @@ def _shares(household: Household, target: Target) -> Iterator[dict[str, Any]]:
 def _windows_name(household: Household, files: Files) -> Encoded:
     """Return the appliance's name as Windows has it: 15 characters, and not the workgroup's, which testparm(1) warns of."""
     name = household.appliance.name.upper()[:_LONGEST_NAME].rstrip("-")
-    if name == files.workgroup:
-        name = f"{name[: _LONGEST_NAME - 3].rstrip('-')}-PI"
-    return encode.workgroup(name)
+    short = name[: _LONGEST_NAME - 3].rstrip("-")
+    return encode.workgroup(next(each for each in (name, f"{short}-PI", f"{short}-1") if each != files.workgroup))
 
 
 SAMBA = Service(

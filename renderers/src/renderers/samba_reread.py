@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 from renderers.encode import RenderingError
 
-_LONGEST_LINE = 4000
-
 _ID = r"[a-z](?:[a-z0-9-]{0,29}[a-z0-9])?"
 _IDS = rf"{_ID}(?: {_ID})*"
 _V4 = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}"
@@ -107,9 +105,9 @@ def statements(path: str, content: bytes) -> tuple[str, ...]:
     if not text.endswith("\n") or not all(character.isprintable() or character == "\n" for character in text):
         raise RenderingError(f"{path} holds a control character or ends in the middle of a line")
     lines = tuple(line for line in text.split("\n") if line and not line.startswith("# "))
-    # A backslash at its end joins a line to the next, also a comment's (smb.conf(5)).
-    if any(len(line.encode()) > _LONGEST_LINE for line in lines) or "\\" in text:
-        raise RenderingError(f"{path} holds a line that Samba would join or cut")
+    # A backslash at its end joins a line to the next, also a comment's (smb.conf(5)). A line may be of any length.
+    if "\\" in text:
+        raise RenderingError(f"{path} holds a line that Samba would join to the next")
     return lines
 
 
