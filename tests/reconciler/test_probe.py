@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import pytest
@@ -132,6 +132,32 @@ def test_an_answer_too_long_for_a_datagram_is_fetched_by_tcp(resolver, children,
     probe = DnsProbe("many", resolver.address, resolver.port, "many.home.arpa", "address", "192.168.10.1")
     until(lambda: "Connection refused" not in ask([probe])[0].message)
     assert ask([probe])[0].message.count("192.168.10.") == 41  # all forty, and the one that was wanted
+
+
+def test_a_resolver_that_drips_by_tcp_is_left_in_time():
+    """A byte now and then wins no more time, though each comes soon after the one before."""
+
+    def drip() -> None:
+        with suppress(OSError), listener.accept()[0] as stream:
+            stream.sendall((60_000).to_bytes(2, "big"))
+            while not over.wait(0.003):
+                stream.sendall(b"x")
+
+    def cut(listening: socket.socket, query: bytes, sender: tuple) -> None:
+        listening.sendto(query[:2] + bytes([0x83, 0x80]) + query[4:], sender)
+
+    over = threading.Event()
+    with socket.create_server(("127.45.0.2", 0)) as listener:
+        thread = threading.Thread(target=drip)
+        thread.start()
+        began = time.monotonic()
+        with server(listener.getsockname()[1], cut) as probe:
+            (result,) = ask([probe], seconds=0.5)
+        took = time.monotonic() - began
+        over.set()
+        thread.join(10)
+    assert (result.ok, "no answer by TCP" in result.message) == (False, True), result.message
+    assert took < 3
 
 
 def test_a_question_that_is_no_name_or_a_server_that_is_no_address_only_fails(running):

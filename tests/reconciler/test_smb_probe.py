@@ -123,15 +123,37 @@ def test_each_answer_that_is_not_the_expected_one_is_said(reply, words):
     assert (ok, words in said) == (False, True), said
 
 
-def test_a_server_that_says_nothing_or_drips_is_left_in_time():
+def test_a_server_that_says_nothing_or_stops_in_the_middle_is_left_in_time():
     """A daemon that hangs holds no pass up: the limit is for all answers together."""
-    for reply in (lambda _, __: b"", lambda _, request: (time.monotonic(), answer(request, 0)[:9])[1]):
+    for reply in (lambda _, __: b"", lambda _, request: answer(request, 0)[:9]):
         began = time.monotonic()
         with serving(reply) as probe:
             ok, said = answers(probe, seconds=0.3)
         assert not ok
         assert "no answer within 0.3 s" in said
         assert time.monotonic() - began < 3
+
+
+def test_a_server_that_drips_is_left_in_time():
+    """A byte now and then wins no more time, though each comes soon after the one before."""
+
+    def drip() -> None:
+        with closing(listener.accept()[0]) as stream:
+            stream.sendall((60_000).to_bytes(4, "big"))
+            while not left.wait(0.003):
+                stream.sendall(b"\xfe")
+
+    left = threading.Event()
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        thread = threading.Thread(target=_quietly, args=(drip,))
+        thread.start()
+        began = time.monotonic()
+        ok, said = answers(SmbProbe("files", "127.0.0.1", listener.getsockname()[1], (), SEAL), seconds=0.3)
+        took = time.monotonic() - began
+        left.set()
+        thread.join(10)
+    assert (ok, "no answer within 0.3 s" in said) == (False, True), said
+    assert took < 3
 
 
 def test_nobody_there_is_said():

@@ -24,8 +24,25 @@ _MOST_PROVISIONERS = 100
 _NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, X509_VERIFY_PARAM_set_flags(3)
 
 
+class _Timed(ssl.SSLSocket):
+    """A connection that is over at one moment, however slowly the other side drips: `http.client` limits each piece alone."""
+
+    deadline = 0.0
+
+    def recv_into(self, *given: Any, **named: Any) -> int:
+        """Receive, in the time that is left.
+
+        Raises:
+            TimeoutError: there is none.
+        """
+        if (left := self.deadline - time.monotonic()) <= 0:
+            raise TimeoutError
+        self.settimeout(left)
+        return super().recv_into(*given, **named)
+
+
 def answers(probe: AuthorityProbe, *, seconds: float) -> tuple[bool, str]:
-    """Ask, and return whether all is well and what was seen. Nothing that the daemon does raises; each answer may take `seconds`."""
+    """Ask, and return whether all is well and what was seen, in `seconds` at most. Nothing that the daemon does raises."""
     try:
         return judge(probe, *_ask(probe, seconds))
     except ssl.SSLCertVerificationError as error:
@@ -70,10 +87,14 @@ def _ask(probe: AuthorityProbe, seconds: float) -> tuple[Any, Any]:
     Raises:
         OSError: there is no connection, or not to the home's own authority. HTTPException, ValueError: no answer of its form.
     """
+    deadline = time.monotonic() + seconds
     context = _context(probe.root, Path(probe.root).stat().st_mtime_ns, check_time=plausible(time.time()))
     with socket.create_connection((probe.server, probe.port), timeout=seconds) as stream:
         connection = http.client.HTTPConnection(probe.host, probe.port)
-        connection.sock = context.wrap_socket(stream, server_hostname=probe.host)
+        wrapped = context.wrap_socket(stream, server_hostname=probe.host)
+        assert isinstance(wrapped, _Timed)
+        wrapped.deadline = deadline
+        connection.sock = wrapped
         with closing(connection):
             return _get(connection, "/health"), _get(connection, f"/provisioners?limit={_MOST_PROVISIONERS}")
 
@@ -88,6 +109,7 @@ def _get(connection: http.client.HTTPConnection, path: str) -> Any:
 def _context(root: str, _written: int, *, check_time: bool) -> ssl.SSLContext:
     """Return what believes the home's root alone. A clock that cannot be right is no reason to call the daemon ill."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.sslsocket_class = _Timed
     context.load_verify_locations(cafile=root)
     if not check_time:
         context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)

@@ -213,7 +213,9 @@ def _by_tcp(asked: _Asked, seconds: float) -> Answer:
 def _exactly(stream: socket.socket, size: int, deadline: float) -> bytes:
     got = b""
     while len(got) < size:
-        stream.settimeout(max(0.01, deadline - time.monotonic()))
+        if (left := deadline - time.monotonic()) <= 0:
+            raise TimeoutError(110, "no answer by TCP in time")
+        stream.settimeout(left)
         if not (chunk := stream.recv(size - len(got))):
             raise ConnectionResetError(104, "the connection ended early")
         got += chunk

@@ -53,7 +53,7 @@ class _Talk:
             OSError: the connection ended, or took too long. NotSmbError: that was no answer.
         """
         header = _HEADER.pack(_MAGIC, 64, 1, 0, command, 1, 0, 0, self.message, 0, 0, self.session, bytes(16))
-        self.stream.settimeout(self._seconds())
+        self.stream.settimeout(self._left())
         self.stream.sendall((len(header) + len(body)).to_bytes(4, "big") + header + body)
         size = int.from_bytes(self._exactly(4), "big")  # MS-SMB2, 2.1: a zero byte, and 24 bits of length
         if not _HEADER.size <= size <= _LARGEST:
@@ -69,22 +69,30 @@ class _Talk:
     def _exactly(self, size: int) -> bytes:
         got = bytearray()
         while len(got) < size:
-            self.stream.settimeout(self._seconds())
+            self.stream.settimeout(self._left())
             if not (chunk := self.stream.recv(size - len(got))):
                 raise ConnectionResetError(104, "it ended the connection")
             got += chunk
         return bytes(got)
 
-    def _seconds(self) -> float:
-        return max(0.01, self.deadline - time.monotonic())
+    def _left(self) -> float:
+        """Return the seconds left; a server that drips must not get more.
+
+        Raises:
+            TimeoutError: there are none.
+        """
+        if (left := self.deadline - time.monotonic()) <= 0:
+            raise TimeoutError
+        return left
 
 
 def answers(probe: SmbProbe, *, seconds: float) -> tuple[bool, str]:
     """Return whether the file server is what the probe expects, and what was seen. Nothing that the network does raises."""
     where = f"{probe.server} port {probe.port}"
+    deadline = time.monotonic() + seconds
     try:
         with closing(socket.create_connection((probe.server, probe.port), timeout=seconds)) as stream:
-            talk = _Talk(stream, time.monotonic() + seconds)
+            talk = _Talk(stream, deadline)
             dialect = _negotiated(talk)
             _be_nobody(talk)
             if served := _state(talk, probe, probe.seal):
