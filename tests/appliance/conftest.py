@@ -12,7 +12,18 @@ import pytest
 from .family import Family, GitHost, join
 from .harness import Appliance, Home
 
-_PROGRAMS = ("systemd-nspawn", "mmdebstrap", "mksquashfs", "capsh", "setpriv", "nsenter", "ip", "dig", "dnsmasq")
+_PROGRAMS = (
+    "systemd-nspawn",
+    "mmdebstrap",
+    "mksquashfs",
+    "capsh",
+    "setpriv",
+    "nsenter",
+    "ip",
+    "dig",
+    "dnsmasq",
+    "smbclient",
+)
 
 
 def obstacle() -> str | None:
