@@ -73,6 +73,8 @@ NAME_RULES = [
     ((SHARES, "time_machine: true", "time_machine: false"), "files.shares.backups.limit", "limit-without-backup"),
     ((MAIL, "[anna, jens]", "[anna, jan]"), "mail.aliases.scans[1]", "unknown-person"),
     ((MAIL, "[anna, jens]", "[anna, mia]"), "mail.aliases.scans[1]", "person-without-email"),
+    ((PEOPLE, "anna@holm.example", "scans@home.arpa"), "mail.aliases.scans[0]", "alias-loop"),
+    ((MAIL, "secret:relay-password", "secret:person-anna"), "mail.relay.password", "persons-secret"),
     ((MAIL, "[192.168.10.0/24]", "[0.0.0.0/0]"), "mail.accept_from[0]", "open-relay"),
     ((MAIL, "[192.168.10.0/24]", "[192.168.10.0/24, 8.8.8.0/24]"), "mail.accept_from[1]", "open-relay"),
     ((MAIL, "[192.168.10.0/24]", "[192.0.0.0/8]"), "mail.accept_from[0]", "open-relay"),

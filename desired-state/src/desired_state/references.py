@@ -14,6 +14,7 @@ from desired_state.addresses import PRIVATE, check_addresses, is_private
 from desired_state.model import Block, Dns, Household, Mail
 from desired_state.problem import Known, Problem, advice, did_you_mean
 from desired_state.scalars import LONGEST_CERTIFICATE, seconds
+from desired_state.secrets import PERSON
 from desired_state.sites import OTHER_NAMES, SITES, blocked_domains
 
 TIME_SERVERS = frozenset({"ntp.org", "pool.ntp.org", "debian.pool.ntp.org"})
@@ -221,6 +222,9 @@ def _aliases(household: Household, mail: Mail, known: Known) -> Iterator[Problem
             elif person and person.email is None:
                 message = f'names "{name}", who has no e-mail address: write `email: ADDRESS` in people.yaml'
                 yield Problem(path, "person-without-email", message)
+            elif person and person.email and _covers(household.network.domain, person.email.split("@")[1]):
+                message = f'names "{name}", whose address is this home\'s own: no mailbox is here, write another in people.yaml'
+                yield Problem(path, "alias-loop", message)
 
 
 def _certificates(household: Household) -> Iterator[Problem]:
@@ -248,6 +252,9 @@ def _certificates(household: Household) -> Iterator[Problem]:
 def _secrets(household: Household, known: Known) -> Iterator[Problem]:
     if household.mail:
         name = household.mail.relay.password.removeprefix("secret:")
-        if name not in known.secrets:
+        if name.startswith(PERSON):
+            message = "is a person's own password for the shared folders, and no provider may see it: write secret:relay-password"
+            yield Problem(("mail", "relay", "password"), "persons-secret", message)
+        elif name not in known.secrets:
             message = f"needs secrets/{name}.age, which is not here: the relay cannot run without it"
             yield advice(("mail", "relay", "password"), "missing-secret", message)

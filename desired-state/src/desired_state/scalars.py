@@ -24,8 +24,9 @@ RESERVED_IDS = frozenset({
 })  # fmt: skip
 # Debian's base-passwd, Raspberry Pi OS's groups, and the users that the daemons bring: a person must never become one of them.
 SYSTEM_USERS = frozenset({
-    "adm", "_apt", "audio", "avahi", "backup", "bin", "cdrom", "crontab", "daemon", "dialout", "dip", "disk", "dnsmasq", "fax",
-    "floppy", "games", "gnats", "gpio", "i2c", "input", "irc", "kmem", "kvm", "list", "lp", "mail", "man", "messagebus",
+    "adm", "_apt", "audio", "avahi", "avahi-autoipd", "backup", "bin", "bluetooth", "cdrom", "crontab", "daemon", "dialout", "dip",
+    "disk", "dnsmasq", "fax", "floppy", "games", "gnats", "gpio", "hearth-ca", "i2c", "input", "irc", "kmem", "kvm", "list", "lp",
+    "lpadmin", "mail", "man", "messagebus",
     "netdev", "news", "operator", "pi", "plugdev", "polkitd", "postdrop", "postfix", "proxy", "render", "rpi", "sambashare",
     "sasl", "sgx", "shadow", "spi", "src", "sshd", "ssl-cert", "staff", "step", "step-ca", "sudo", "sync", "sys",
     "systemd-coredump", "systemd-journal", "systemd-network", "systemd-resolve", "systemd-timesync", "tape", "tty", "users",
