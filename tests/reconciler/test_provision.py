@@ -184,6 +184,14 @@ def test_in_doubt_everything_counts_as_new(paths: Paths, provisions: Provisions)
     assert provisions.make(generation, COMMIT, dict).changed == {path}
 
 
+def test_a_command_that_ends_well_and_made_no_folder_has_failed(paths: Paths, provisions: Provisions) -> None:
+    """systemd-tmpfiles(8) passes over a file that stands where a folder belongs."""
+    (paths.run / "family").write_text("a file")
+    generation = staged(paths, Command("shared folders", ("true",), (), (str(paths.run / "family"),)))
+    with pytest.raises(Transient, match="family is no folder"):
+        provisions.make(generation, COMMIT, dict)
+
+
 def test_a_command_that_fails_is_said_with_its_last_words(paths: Paths, provisions: Provisions) -> None:
     """`Transient`: something around us is in the way."""
     generation = staged(paths, Command("accounts", ("sh", "-c", "echo no room; exit 1"), ()))

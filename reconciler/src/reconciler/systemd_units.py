@@ -8,6 +8,7 @@ lacks is held back by a condition in its own unit file.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -110,10 +111,11 @@ def _take(step: UnitStep) -> None:
 
 def _activate(verb: str, name: str) -> None:
     """Restart or reload, forgetting first how often the unit failed before (systemd.unit(5), StartLimitBurst=)."""
+    began = time.time()
     _systemctl("reset-failed", name)
     finished = _systemctl(verb, name)
     if finished.code != 0:
-        words = _last_words(name) or plain(finished.text).rstrip(".")
+        words = _last_words(name, began) or plain(finished.text).rstrip(".")
         raise Stalled("UnitFailed", f"{name} did not {verb}: {words}.", f"`journalctl -u {name}` has all that it said.")
 
 
@@ -138,9 +140,9 @@ def _stop(name: str) -> None:
         )
 
 
-def _last_words(name: str) -> str:
-    """Return the last lines in the unit's journal that are its own and not systemd's."""
-    lines = _journal("--boot", f"_SYSTEMD_UNIT={name}", "--output=cat", "--lines=2").splitlines()
+def _last_words(name: str, since: float) -> str:
+    """Return the last lines since then (seconds since 1970) in the unit's journal that are its own and not systemd's."""
+    lines = _journal(f"--since=@{since:.6f}", f"_SYSTEMD_UNIT={name}", "--output=cat", "--lines=2").splitlines()
     return "; ".join(plain(line).rstrip(".") for line in lines)
 
 

@@ -123,7 +123,7 @@ Probe = DnsProbe | DhcpProbe | SmbProbe | SmtpProbe | AuthorityProbe
 class Command:
     """A command that makes what files of the artifact declare, such as systemd-sysusers(8); run again it changes nothing.
 
-    `inputs` are the artifact's paths that it reads, `makes` absolute paths that stand afterwards.
+    `inputs` are the artifact's paths that it reads, `makes` folders, by absolute path, that stand afterwards.
     """
 
     name: str

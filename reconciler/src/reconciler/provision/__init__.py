@@ -159,6 +159,9 @@ def _run(provision: Command) -> None:
     if finished.code != 0:
         last = next((line for line in reversed(finished.text.splitlines()) if line.strip()), "it said nothing")
         raise Transient("ProvisionFailed", f"{provision.name} failed: {last}.", "`hearth doctor` looks at the machine.")
+    for path in map(Path, provision.makes):
+        if path.is_symlink() or not path.is_dir():
+            raise Transient("ProvisionFailed", f"{path} is no folder.", "Move what stands there out of the way.")
 
 
 def _stamp(path: str) -> list[int | str] | None:
