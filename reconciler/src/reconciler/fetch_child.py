@@ -91,7 +91,10 @@ def _fetch(question: dict[str, Any], limits: Limits) -> dict[str, str]:
     if question["task"] != "fetch":
         return {"done": "", **also}
     tip = store.main_of(incoming)
-    return {"tip": tip, **also} if tip else {"failure": Failure.NO_MAIN.value}
+    if not tip:
+        return {"failure": Failure.NO_MAIN.value}
+    store.check_whole(Path(question["store"]), incoming)
+    return {"tip": tip, **also}
 
 
 def _transfer(question: dict[str, Any], url: SourceUrl, wanted: list[str], limits: Limits) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from desired_state.trust.commit import Person, compose
 from reconciler.errors import Stalled, Transient
 from tests.reconciler.source.conftest import Device, HttpHost, body, reply
 
@@ -26,17 +27,14 @@ def line(text: bytes) -> bytes:
     return b"%04x%s" % (len(text) + 4, text)
 
 
-ADVERTISEMENT = (
-    line(b"# service=git-upload-pack\n") + b"0000" + line(f"{TIP} refs/heads/main\0ofs-delta\n".encode()) + b"0000"
-)
-
-
-def serve_pack(host: HttpHost, parts: Iterator[bytes]) -> None:
+def serve_pack(host: HttpHost, parts: Iterator[bytes], tip: str = TIP) -> None:
     """Make the host list one main and answer the request for it with these bytes, for as long as anyone reads."""
+    main = line(f"{tip} refs/heads/main\0ofs-delta\n".encode())
+    listing = line(b"# service=git-upload-pack\n") + b"0000" + main + b"0000"
 
     def answer(request: http.server.BaseHTTPRequestHandler) -> bool:
         if request.command == "GET":
-            reply(request, 200, ADVERTISEMENT, {"Content-Type": "application/x-git-upload-pack-advertisement"})
+            reply(request, 200, listing, {"Content-Type": "application/x-git-upload-pack-advertisement"})
             return True
         body(request)
         request.close_connection = True
@@ -115,6 +113,25 @@ def test_a_small_pack_that_unpacks_to_a_huge_file_is_never_held_in_memory(device
         source.fetch(tip)
     assert not source.incoming.exists()
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss <= max(before, 100 * 1024)
+
+
+def test_a_pack_that_leaves_something_out_is_the_hosts_fault(device: Device, http_host: HttpHost) -> None:
+    """It says nothing of the commit, which may be good: it is fetched again, and never remembered as refused."""
+    tree = b"100644 README.md\0" + hashlib.sha1(b"blob 3\0one").digest()
+    commit = compose(
+        hashlib.sha1(b"tree %d\0" % len(tree) + tree).hexdigest(), (), *2 * (Person("A", "a@b", 1),), b"One\n"
+    )
+    whole = [entry(kind, len(raw), zlib.compress(raw)) for kind, raw in ((1, commit), (2, tree), (3, b"one"))]
+    tip = hashlib.sha1(b"commit %d\0" % len(commit) + commit).hexdigest()
+    source = device.source(http_host.url())
+    for missing in range(3):
+        serve_pack(http_host, iter([pack(*whole[:missing], *whole[missing + 1 :])]), tip)
+        with pytest.raises(Transient):
+            source.fetch(source.peek())
+    serve_pack(http_host, iter([pack(*whole)]), tip)
+    source.fetch(source.peek())
+    source.promote(tip)
+    assert len(device.objects()) == 3
 
 
 def test_a_delta_bomb_is_stopped_by_the_memory_limit(device: Device, http_host: HttpHost) -> None:

@@ -474,6 +474,20 @@ def test_a_head_statement_comes_along_with_main_and_alone(
     assert not (device.root / "incoming").exists()
 
 
+def test_a_huge_head_statement_does_not_hold_main_back(
+    device: Device, household: Household, http_host: HttpHost
+) -> None:
+    """Who may write refs/hearth/head need not be who may write main."""
+    state_head(household, os.urandom(2 * 1024**2))
+    source = device.source(http_host.url(), received=1024**2)
+    tip = source.peek()
+    source.fetch(tip, statement=True)
+    source.promote(tip)
+    assert tip in device.objects()
+    with pytest.raises(Stalled, match="larger than any household"):
+        source.statement()
+
+
 def test_a_statement_is_fetched_once(device: Device, household: Household, http_host: HttpHost) -> None:
     """A quiet pass stays one request, and asks for it no second time; without `statement` it is not fetched at all."""
     state_head(household, b"the newest is one\n")

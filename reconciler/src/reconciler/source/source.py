@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from reconciler.errors import HearthError, Transient
+from reconciler.errors import HearthError, Stalled, Transient
 from reconciler.run import run
 from reconciler.source import store as stores
 from reconciler.source.credentials import Credentials
@@ -95,14 +95,20 @@ class Source:
     def fetch(self, tip: str, *, statement: bool = False) -> None:
         """Fetch main, which `peek` said is `tip`, into `incoming`, by a short-lived process with limits on all it uses.
 
-        With `statement`, it brings the head statement along, for `statement()` to return.
+        With `statement`, it brings the head statement along, for `statement()` to return, if that is small enough: whoever may
+        write that reference must not keep main back.
 
         Raises:
             Transient: it could not be fetched now (SourceUnreachable), or main has moved meanwhile (SourceMoved).
             Stalled: the transfer is larger than any household (SourceTooLarge), or the source sends us elsewhere (SourceRefused).
             OSError: the disk is full, broken or read-only.
         """
-        fetched = self._fetch("fetch", statement=statement)
+        try:
+            fetched = self._fetch("fetch", statement=statement)
+        except Stalled as error:
+            if not statement or error.reason != "SourceTooLarge":
+                raise
+            fetched = self._fetch("fetch", statement=False)
         if fetched != tip:
             raise Transient("SourceMoved", "Main changed while it was fetched.", "The next pass fetches it again.")
 

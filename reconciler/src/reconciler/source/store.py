@@ -88,6 +88,19 @@ def sound(store: Path) -> bool:
     return True
 
 
+def check_whole(store: Path, incoming: Path) -> None:
+    """See that all that main of `incoming` reaches came with it: what a host leaves out says nothing of the commit.
+
+    Raises:
+        KeyError: an object is missing. pygit2.GitError, ValueError: one of them is not what it should be.
+    """
+    import pygit2
+
+    repository = pygit2.Repository(str(incoming), pygit2.enums.RepositoryOpenFlag.NO_SEARCH)
+    for oid in _reached(repository, main_of(incoming) or "", main_of(store)):
+        repository.odb.read_header(oid)
+
+
 def main_of(repository: Path) -> str | None:
     """Return the commit id of main in a repository of ours, or None; a damaged one counts as none, and is written anew."""
     try:
