@@ -276,6 +276,23 @@ def test_a_damaged_root_is_never_written_over(device: Device):
     assert device.looks() == before
 
 
+@pytest.mark.parametrize("name", ["root", "intermediate"])
+def test_no_damaged_byte_goes_unnoticed(device: Device, name: str):
+    """A card that forgets a bit: a root that devices would no longer know is never handed out, an intermediate is made anew."""
+    first, _ = device.make()
+    path = device.keys / f"authority/home.arpa/{name}.pem"
+    whole = path.read_bytes()
+    for place in range(40, len(whole) - 40, 7):
+        path.write_bytes(whole[:place] + (b"A" if whole[place] != ord("A") else b"B") + whole[place + 1 :])
+        try:
+            stands, _ = device.make()
+        except Stalled as damaged:
+            assert (damaged.reason, name) == ("AuthorityDamaged", "root")
+        else:
+            assert stands.root.certificate == first.root.certificate
+            assert stands.root.issued(stands.intermediate.certificate)
+
+
 def test_another_certificates_key_is_no_pair(device: Device):
     """An intermediate whose key is not its own is made anew."""
     first, _ = device.make()

@@ -125,7 +125,7 @@ def _held(path: Path) -> Pair | None:
 def _held_root(folder: Path, now: float) -> Pair | None:
     path = folder / "root.pem"
     root = _held(path)
-    if root is None and path.exists():
+    if (root is None and path.exists()) or (root and not root.issued(root.certificate)):
         raise Stalled(
             "AuthorityDamaged",
             f"The key of the home's certificate authority is damaged ({path}).",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
@@ -44,9 +44,13 @@ class Pair:
         Raises:
             ValueError: it is none, or the key is another certificate's.
         """
-        certificate = x509.load_pem_x509_certificate(content)
-        key = load_pem_private_key(content, None)
-        if not isinstance(key, ec.EllipticCurvePrivateKey) or certificate.public_key() != key.public_key():
+        try:
+            certificate = x509.load_pem_x509_certificate(content)
+            key = load_pem_private_key(content, None)
+            own = certificate.public_key()
+        except (UnsupportedAlgorithm, TypeError):  # what a damaged file may look like
+            raise ValueError("not a certificate and a key of ours") from None
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or own != key.public_key():
             raise ValueError("the key does not belong to the certificate")
         return cls(certificate, key)
 
