@@ -279,18 +279,25 @@ def test_a_damaged_root_is_never_written_over(device: Device):
 @pytest.mark.parametrize("name", ["root", "intermediate"])
 def test_no_damaged_byte_goes_unnoticed(device: Device, name: str):
     """A card that forgets a bit: a root that devices would no longer know is never handed out, an intermediate is made anew."""
+
+    def made() -> str:
+        try:
+            stands, _ = device.make()
+        except Stalled as refused:
+            return refused.reason
+        own = stands.root.certificate
+        return (
+            "sound" if own == first.root.certificate and stands.root.issued(stands.intermediate.certificate) else "odd"
+        )
+
     first, _ = device.make()
     path = device.keys / f"authority/home.arpa/{name}.pem"
     whole = path.read_bytes()
+    seen = set()
     for place in range(40, len(whole) - 40, 7):
         path.write_bytes(whole[:place] + (b"A" if whole[place] != ord("A") else b"B") + whole[place + 1 :])
-        try:
-            stands, _ = device.make()
-        except Stalled as damaged:
-            assert (damaged.reason, name) == ("AuthorityDamaged", "root")
-        else:
-            assert stands.root.certificate == first.root.certificate
-            assert stands.root.issued(stands.intermediate.certificate)
+        seen.add(made())
+    assert seen - {"sound"} == ({"AuthorityDamaged"} if name == "root" else set())
 
 
 def test_another_certificates_key_is_no_pair(device: Device):

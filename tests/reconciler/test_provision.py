@@ -180,8 +180,10 @@ def test_in_doubt_everything_counts_as_new(paths: Paths, provisions: Provisions)
     assert made.changed == {path}
     provisions.settle(made)
     assert provisions.make(generation, COMMIT, dict).changed == set()
-    paths.provided.write_text('{"digest": ')
-    assert provisions.make(generation, COMMIT, dict).changed == {path}
+    for damaged in ('{"digest": ', "[1]", "5"):
+        paths.provided.write_text(damaged)
+        assert provisions.stale(generation, COMMIT)
+        assert provisions.make(generation, COMMIT, dict).changed == {path}
 
 
 def test_a_command_that_ends_well_and_made_no_folder_has_failed(paths: Paths, provisions: Provisions) -> None:

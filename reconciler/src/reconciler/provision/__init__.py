@@ -177,5 +177,5 @@ def _stamp(path: str) -> list[int | str] | None:
 def _read(marker: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(marker.read_bytes()))
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         return {}
