@@ -80,10 +80,12 @@ class Reviewed:
 
     def approve(self, branch: str, who: str) -> None:
         """Let somebody approve what waits on a branch."""
+        self.catch_up(who)
         self.hearth(who, "approve", branch, "--fetch", "--yes", "--push")
 
     def merge(self, branch: str, who: str = SERVICE) -> str:
         """Let the service, or an owner, merge it; return the commit."""
+        self.catch_up(who)
         self.hearth(who, "merge", branch, "--fetch", "--push")
         return self.main()
 
@@ -97,13 +99,24 @@ class Reviewed:
         """Give the appliance one more name: a change of low risk."""
         return self.change("add-name", name, "appliance")
 
+    def fingerprint(self, key: str) -> str:
+        """Return a key's fingerprint, as ssh-keygen shows it."""
+        return self.bench.run("ssh-keygen", "-l", "-f", self.public(key), cwd=self.folder).stdout.split()[1]
+
     def change_trust(self, *words: str | Path, owners: tuple[str, str] = PEOPLE) -> str:
         """Let two owners change trust, the first of them proposing and merging; return the commit."""
-        first, second = owners
-        self.catch_up(first)
-        found: Any = json.loads(self.hearth(first, "trust", *words, "--push", "--json"))
-        self.approve(found["branch"], second)
-        return self.merge(found["branch"], first)
+        return self.agree(self.propose_trust(*words, who=owners[0]), owners)
+
+    def propose_trust(self, *words: str | Path, who: str = "anna") -> str:
+        """Let an owner propose a change of trust; return its branch."""
+        self.catch_up(who)
+        found: Any = json.loads(self.hearth(who, "trust", *words, "--push", "--json"))
+        return str(found["branch"])
+
+    def agree(self, branch: str, owners: tuple[str, str] = PEOPLE) -> str:
+        """Let two owners sign a change of trust, the first of them by merging it; return the commit."""
+        self.approve(branch, owners[1])
+        return self.merge(branch, owners[0])
 
     def follow(self, commit: str, device: Bench | None = None) -> None:
         """Let a device make a pass, and see that it confirmed the commit."""
