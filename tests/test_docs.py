@@ -188,6 +188,14 @@ def test_every_function_on_the_way_of_a_commit_exists() -> None:
     assert {name for name in named if f"def {name}(" not in code} == set()
 
 
+def test_every_test_that_is_named_exists() -> None:
+    """docs/testing.md names no test that was renamed or removed."""
+    named = set(re.findall(r"`(test_\w+)`", (TOP / "docs/testing.md").read_text("utf-8")))
+    files = [path.read_text("utf-8") for path in TOP.glob("tests/**/*.py")]
+    written = {name for text in files for name in re.findall(r"def (test_\w+)\(", text)}
+    assert named - written == set()
+
+
 @pytest.mark.parametrize("page", PAPER, ids=str)
 def test_the_repository_stands_alone(page: Path) -> None:
     """No place on somebody's machine, no ticket's number, no package registry: only what a reader also has."""
