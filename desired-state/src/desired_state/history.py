@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pygit2
-from pygit2.enums import FileMode, ObjectType, RepositoryInitFlag, RepositoryOpenFlag
+from pygit2.enums import DiffOption, FileMode, ObjectType, RepositoryInitFlag, RepositoryOpenFlag
 
 from desired_state.trust.objects import Kind, Unusable
 from desired_state.trust.refusal import Refused
@@ -231,6 +231,8 @@ class Repository:
                 elif path in index:
                     index.remove(path)
             index.write()
+            # Notes the files' times, without which `git reset --keep` takes them for edited.
+            index.diff_to_workdir(DiffOption.UPDATE_INDEX)
 
     def setting(self, name: str) -> str | None:
         """Return a git setting such as `user.name` as stock git would read it here, None if it is not set.
