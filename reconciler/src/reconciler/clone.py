@@ -17,6 +17,7 @@ from pathlib import Path
 from desired_state.folder import MAX_FILE_BYTES, MAX_FILES, belongs
 from desired_state.history import HistoryError, Repository
 from desired_state.load import DesiredState, load
+from desired_state.model import FILES
 from desired_state.trust import Refused, TrustFiles
 from desired_state.trust.commit import COMMIT_LIMIT
 from desired_state.trust.contents import read_files
@@ -128,6 +129,11 @@ class Clone:
         with suppress(Misused, HistoryError):
             return parse_url(self.repository.setting("remote.origin.url") or "").host
         return ""
+
+    def edited(self, files: Mapping[str, bytes]) -> tuple[str, ...]:
+        """Return which of the household's own files lie in the working folder otherwise than in `files`."""
+        folder = self.working_folder
+        return tuple(path for path in FILES if folder and not _says(folder, path, files.get(path)))
 
     def write(self, before: Mapping[str, bytes], after: Mapping[str, bytes]) -> tuple[str, ...]:
         """Bring the working folder from `before` (HEAD's files) to `after`, whole or not at all; return what was touched.

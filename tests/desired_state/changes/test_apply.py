@@ -54,7 +54,7 @@ def test_changes_are_checked_at_the_end_and_not_in_between() -> None:
 def test_a_change_of_a_service_that_is_not_there_says_how_to_get_it() -> None:
     """The remedy is in the sentence."""
     without = with_files({"services/mail.yaml": ""})
-    with pytest.raises(ChangeRefused, match=r"services/mail\.yaml is not there: add it first"):
+    with pytest.raises(ChangeRefused, match=r"services/mail\.yaml is not there: `hearth change add-mail` comes first"):
         changed(without, {"kind": "remove-alias", "alias": "root"})
 
 

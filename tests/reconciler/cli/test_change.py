@@ -198,6 +198,34 @@ def test_a_refused_push_keeps_the_commit_and_says_so(family: Path, hearth: Heart
     assert git("log", "-1", "--format=%s") == SENTENCE
 
 
+def test_what_a_refused_push_says_to_do_brings_the_change_behind_the_faster_one(
+    family: Path, remote: Path, hearth: Hearth, git: Git
+) -> None:
+    """Two people changed the same lines: rebasing would end in a conflict, doing it again does not."""
+    faster = family.parent / "faster"
+    subprocess.run(["git", "clone", "--quiet", remote, faster], check=True)
+    for name in ("gpg.format", "user.signingkey", "user.name", "user.email"):
+        subprocess.run(["git", "-C", faster, "config", name, git("config", name)], check=True)
+    assert hearth("change", "block", "youtube", "--for", "kids", "--in", faster, "--push").code == 0
+    remedy = hearth(*BLOCK, "--push", "--json").json["error"]["remedy"]
+    for command in remedy.split("`")[3].split(" && "):
+        git(*command.split()[1:])
+    assert hearth(*BLOCK, "--push").code == 0
+    subjects = [SENTENCE, SENTENCE.replace("TikTok", "YouTube")]
+    assert git("log", "-2", "--format=%s", "origin/main").splitlines() == subjects
+
+
+def test_a_refusal_says_that_what_was_not_committed_does_not_count(family: Path, hearth: Hearth) -> None:
+    """Somebody makes one change after the other without --commit, and the second needs the first."""
+    share = ("change", "add-share", "books", "Books", "--json")
+    assert "`hearth change add-files` comes first." in hearth(*share).json["error"]["message"]
+    assert hearth("change", "add-files").code == 0
+    remedy = (
+        "Nothing was changed. A change builds on the last commit, and services/files.yaml is edited and not committed."
+    )
+    assert hearth(*share).json["error"]["remedy"] == remedy
+
+
 def test_the_json_has_one_shape(family: Path, hearth: Hearth) -> None:
     """Scripts rely on these names."""
     dry, done = hearth(*BLOCK, "--dry-run", "--json").json, hearth(*BLOCK, "--commit", "--json").json

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import groupby
+from pathlib import PurePosixPath
 from types import MappingProxyType
 
 from desired_state.changes.base import ChangeRefused, Edit, parts
@@ -77,7 +78,7 @@ def _carry_out(files: dict[str, bytes], file: str, edits: list[Edit]) -> None:
 
 def _present(files: Mapping[str, bytes], file: str) -> bytes:
     if file not in files:
-        raise ChangeRefused(f"{file} is not there: add it first")
+        raise ChangeRefused(f"{file} is not there: `hearth change add-{PurePosixPath(file).stem}` comes first")
     return files[file]
 
 

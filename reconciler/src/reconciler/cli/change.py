@@ -214,7 +214,7 @@ def carry_out(
     try:
         after = make(before)
     except ChangeRefused as refused:
-        raise Stalled("ChangeRefused", _sentence(refused.message), "Nothing was changed.") from None
+        raise Stalled("ChangeRefused", _sentence(refused.message), _after_refusal(clone, before)) from None
     verdict = _judge(clone, head, before, after, trust)
     if not verdict.changes:
         raise Misused("NothingToChange", "That holds already, so nothing was changed.")
@@ -236,6 +236,13 @@ def carry_out(
     if wish.as_json:
         emit(_as_json(shown, verdict, signer, commit, effect) | {"proposal": proposed.name if proposed else None})
     return 1 if effect and effect["ended"] in {"refused", "taken back"} else 0
+
+
+def _after_refusal(clone: Clone, before: DesiredState) -> str:
+    """Return what to know of a refusal: people think of the files that they see, and a change builds on the last commit."""
+    edited = clone.edited(before.files)
+    built = f" A change builds on the last commit, and {edited[0]} is edited and not committed." if edited else ""
+    return f"Nothing was changed.{built}"
 
 
 def _sentence(clause: str) -> str:
@@ -341,7 +348,11 @@ def _push(root: str, clone: Clone, commit: str, proposed: Branch | None, wish: W
     if proposed:
         remote.push_branch(clone, proposed, quiet=wish.as_json)
     else:
-        remote.push(clone, "HEAD", quiet=wish.as_json, remedy=f"{commit[:7]} is committed; `git push` shows why.")
+        remedy = (
+            f"{commit[:7]} is committed here; `git push` tries again. If somebody was faster:"
+            " `git reset --keep HEAD^ && git pull --ff-only`, and the same command again."
+        )
+        remote.push(clone, "HEAD", quiet=wish.as_json, remedy=remedy)
     on_main = proposed is None and clone.repository.branch() == MAIN
     return follow_pushed(root, commit, follows=on_main, as_json=wish.as_json)
 
