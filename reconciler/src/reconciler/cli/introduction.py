@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.output import say, table
+from reconciler.cli.verify import counted
 from reconciler.errors import Misused, Stalled
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def show(joined: Introduction) -> None:
     say("Its owners:")
     table([(key.principal, key.public.fingerprint) for key in trust.owners], indent=2)
     say(f"Trust version {trust.policy.version}, epoch {trust.policy.epoch}, last changed {when:%Y-%m-%d %H:%M}")
-    say(f"{len(joined.line)} commits, each one verified; the last is {joined.revision.commit[:7]}.", kind="good")
+    say(f"{counted(len(joined.line))}, each verified; the last is {joined.revision.commit[:7]}.", kind="good")
 
 
 def fields(joined: Introduction) -> dict[str, Any]:

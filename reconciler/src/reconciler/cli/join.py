@@ -261,6 +261,8 @@ def _finish(paths: Paths, settings: Settings, joined: Introduction, *, as_json: 
         return 0
     say("Joined. Its owners can tell this machine's receipts by its line in trust/devices:", kind="good")
     say(device_line(paths.device_key, "pi"), indent=2)
+    say("To read the home's secrets it needs its line in trust/recipients (docs/secrets.md):")
+    say(recipient(paths.keys), indent=2)
     if problem:
         say(problem, kind="note")
     elif settings.units == "systemd":

@@ -119,7 +119,9 @@ class _Opening:
             plaintext = age.unseal(content, [self._identity])
         except age.OtherKeys:
             own = age.recipient_of(self._identity)
-            raise Unsound(f"is not encrypted to this device, whose key in trust/recipients would be {own}") from None
+            raise Unsound(
+                f"is not encrypted to this device; its key has to stand in trust/recipients first: {own}"
+            ) from None
         envelope = read_envelope(plaintext)
         if envelope.household != self._household:
             raise Unsound("is another household's")
