@@ -83,7 +83,7 @@ def test_a_sound_server_is_well():
     with serving(sound) as probe:
         assert answers(probe, seconds=2.0) == (
             True,
-            f"SMB 3.0.2, signed; 1 shared folders at 127.0.0.1 port {probe.port}",
+            f"SMB 3.0.2, signed; 1 shared folder at 127.0.0.1 port {probe.port}",
         )
 
 

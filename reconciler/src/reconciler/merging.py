@@ -60,7 +60,7 @@ def check_may_merge(waiting: Waiting, public: PublicKey) -> Key:
         raise Stalled(
             "NeedsApproval",
             f"{waiting.branch.name} cannot be merged yet: it lacks {lacking(waiting, key.principal)}.",
-            f"`hearth approve {waiting.branch.name}`",
+            f"`hearth approve {waiting.branch.name}`; --fetch asks the git host whether somebody has.",
         )
     return key
 

@@ -198,7 +198,9 @@ def _only(clone: Clone, branches: dict[str, tuple[str, ...]], main: str) -> Bran
         here = f"on main ({main[:7]})"
         several = f"{len(waiting)} branches stand {here}: {', '.join(waiting[:10])}."
         remedy = (
-            "Name one of them." if waiting else "`git branch --all` lists what there is; --fetch asks the git host."
+            "Name one of them."
+            if waiting
+            else "`git branch --all` lists what there is: name one that stands on an older main; --fetch asks the git host."
         )
         raise Misused("WhichProposal", several if waiting else f"No branch stands {here}.", remedy)
     return Branch(waiting[0], _tip(clone.repository, waiting[0], branches[waiting[0]], main))

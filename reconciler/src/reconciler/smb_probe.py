@@ -106,7 +106,8 @@ def answers(probe: SmbProbe, *, seconds: float) -> tuple[bool, str]:
         return False, f"{where}: {error}"
     if wrong:
         return False, f"{where}: {'; '.join(wrong)}"
-    return True, f"SMB {dialect}, signed; {len(probe.shares)} shared folders at {where}"
+    folders = "1 shared folder" if len(probe.shares) == 1 else f"{len(probe.shares)} shared folders"
+    return True, f"SMB {dialect}, signed; {folders} at {where}"
 
 
 def _negotiated(talk: _Talk) -> str:

@@ -187,7 +187,7 @@ def _check_name(name: str, household: Household) -> None:
     person = name.removeprefix(PERSON)
     if person != name and person not in household.people:
         near = did_you_mean(person, household.people)
-        raise Misused("NoSuchPerson", f"Nobody in people.yaml has the id {person}{near}.", "Nothing was changed.")
+        raise Misused("NoSuchPerson", f"Nobody in people.yaml has the id {person}{near or '.'}", "Nothing was changed.")
 
 
 def _value(name: str) -> str:

@@ -83,7 +83,7 @@ class Look:
             if entries[name].content is None
         ]
         return found + [
-            f"{each.opened.lack[:1].upper()}{each.opened.lack[1:]}."
+            f"{each.opened.lack}."
             for each in entries.values()
             if each.content is not None and each.opened and each.opened.lack
         ]

@@ -70,7 +70,7 @@ _SENTENCES: dict[Failure, tuple[str, str]] = {
     ),
     Failure.NOT_FOUND: (
         "There is no repository at this source, {place}, or it is shown only to a key or token that this device lacks.",
-        "Compare the source in device.toml, and the deploy key or token at the git host.",
+        "Compare its address, and the deploy key or token at the git host.",
     ),
     Failure.HOST_ERROR: ("The git host {place} has trouble of its own.", "The home runs on; new changes wait."),
     Failure.NOT_GIT: (
