@@ -6,13 +6,9 @@ Pure, like everything here. Holds no password: it says where one comes from.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from desired_state.model import Household, Share
-
-if TYPE_CHECKING:
-    from jinja2 import Template
+from renderers.pages import page
 
 _WORDS = {"read": "read", "write": "read, save and delete"}
 
@@ -44,7 +40,8 @@ def card(household: Household, person: str) -> str:
     Raises:
         KeyError: nobody has that id.
     """
-    return _template().render(
+    return page(
+        "card.html.j2",
         person=household.people[person],
         user=person,
         household=household,
@@ -57,18 +54,3 @@ def _level(share: Share, person: str) -> str | None:
     """Return the highest of what the person and everyone may."""
     levels = {share.access.get(person), share.access.get("everyone")}
     return next((level for level in ("write", "read") if level in levels), None)
-
-
-@lru_cache(maxsize=1)
-def _template() -> Template:
-    import jinja2
-
-    pages = jinja2.Environment(
-        loader=jinja2.PackageLoader("renderers"),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
-    return pages.get_template("card.html.j2")
