@@ -143,6 +143,9 @@ def put(paths: Paths, kept: Kept) -> list[str]:
         with suppress(OSError):
             if place.read_bytes() == content:
                 continue
+        for folder in (*reversed(place.parent.parents), place.parent):
+            if paths.keys in folder.parents:
+                make_folder(folder, 0o700)
         make_folder(place.parent, 0o700)
         if place.exists():
             place.rename(place.with_name(f"{place.name}.replaced"))

@@ -89,7 +89,14 @@ def test_history_as_json_names_every_commit_and_its_ending(bench: Bench):
     assert all(one["signed_by"] == ["anna"] for one in entries)
 
 
-def test_history_of_a_home_where_nothing_happened_yet(joined: Bench):
+def test_history_of_a_home_where_nothing_happened_yet(unjoined: Bench):
     """A sentence, and an empty list for scripts."""
-    assert "Nothing has happened yet" in joined.hearth("history").stdout
-    assert joined.hearth_json("history") == (0, [])
+    unjoined.pin()
+    assert "Nothing has happened yet" in unjoined.hearth("history").stdout
+    assert unjoined.hearth_json("history") == (0, [])
+
+
+def test_history_after_joining_knows_what_was_verified_and_that_nothing_was_applied(joined: Bench):
+    """Joining verifies; the agent's first pass applies."""
+    code, entries = joined.hearth_json("history")
+    assert (code, [one["here"] for one in entries]) == (0, [[]] * 3)
