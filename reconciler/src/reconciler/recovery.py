@@ -143,15 +143,19 @@ def put(paths: Paths, kept: Kept) -> list[str]:
         with suppress(OSError):
             if place.read_bytes() == content:
                 continue
-        for folder in (*reversed(place.parent.parents), place.parent):
-            if paths.keys in folder.parents:
-                make_folder(folder, 0o700)
-        make_folder(place.parent, 0o700)
+        _make_private(place.parent, paths.keys)
         if place.exists():
             place.rename(place.with_name(f"{place.name}.replaced"))
         write_atomic(place, content)
         written.append(name)
     return written
+
+
+def _make_private(folder: Path, keys: Path) -> None:
+    """Make a folder for root alone, and below the keys what is missing above it, too."""
+    if keys in folder.parents:
+        _make_private(folder.parent, keys)
+    make_folder(folder, 0o700)
 
 
 def write_sealed(file: Path, content: bytes) -> None:
