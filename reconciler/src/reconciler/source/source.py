@@ -109,6 +109,9 @@ class Source:
             if not statement or error.reason != "SourceTooLarge":
                 raise
             fetched = self._fetch("fetch", statement=False)
+        except Transient:
+            self.drop_damaged()  # what did not come may be what we said we have
+            raise
         if fetched != tip:
             raise Transient("SourceMoved", "Main changed while it was fetched.", "The next pass fetches it again.")
 
